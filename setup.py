@@ -1,0 +1,53 @@
+"""The compiled extensions; everything else is in pyproject.toml."""
+
+import platform
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+CORE = Path("skopt_est/_core")
+
+# Reductions vectorise only if sums may be reordered, and sqrt only if it need not set errno.
+# Infinities and NaN keep their meaning (never -ffinite-math-only), and nothing here changes
+# the floating-point mode of the process, as -ffast-math or -Ofast would when linking.
+# Loops are not peeled for alignment: bits must not depend on where an array happens to lie.
+MATH = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"]
+if sys.platform == "linux":
+    MATH += ["--param=vect-max-peeling-for-alignment=0"]
+SIMD = {"baseline": []}
+if platform.machine().lower() in ("x86_64", "amd64", "i686"):
+    SIMD["avx2"] = ["-mavx2", "-mfma"]
+    SIMD["avx512"] = [
+        *("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx2", "-mfma"),
+        "-mprefer-vector-width=512",
+    ]
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "initializedcheck": False,
+    "cdivision": True,
+    "freethreading_compatible": True,
+}
+
+extensions = cythonize(
+    [Extension("skopt_est._core.cpu", [str(CORE / "cpu.pyx")])], compiler_directives=DIRECTIVES
+)
+for name, flags in SIMD.items():
+    extensions += cythonize(
+        [
+            Extension(
+                f"skopt_est._core.engine_{name}",
+                [str(CORE / "engine.pyx")],
+                depends=[str(path) for path in sorted(CORE.glob("*.pxd"))],
+                extra_compile_args=MATH + flags,
+            )
+        ],
+        compiler_directives=DIRECTIVES,
+        # One source, several modules: each needs a C file of its own.
+        build_dir=f"build/cython/{name}",
+    )
+
+setup(ext_modules=extensions)

@@ -1,0 +1,528 @@
+"""What every estimator shares: parameters, and fit as one walk.
+
+The walk: validate -> target matrix and weights -> rows to train on, rows to validate on ->
+units of training -> objective -> state (new or resumed) -> training -> polish -> `coef_`.
+It works on a copy of the estimator that replaces the original's attributes when it is through,
+so a fit that fails leaves the estimator as it was.
+"""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import fields
+from numbers import Integral, Real
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skopt_est import _lbfgs, _rates, _scaling, _targets
+from skopt_est._core import engine
+from skopt_est._layout import Layout
+from skopt_est._losses import Loss
+from skopt_est._objective import Objective
+from skopt_est._polish import parameter_curvature, polish
+from skopt_est._scaling import Scaling
+from skopt_est._threads import one_blas_thread
+from skopt_est._trainer import Record, Settings, State, Trainer
+from skopt_est._validation import Validation, hold_out, scorer_of
+from skopt_est.schedules import SCHEDULES
+from skopt_est.solvers import SOLVERS, Solver
+
+Array = np.ndarray
+# tol="auto", as a share of the objective's own scale; of a score's
+AUTO_TOL = 1e-5
+AUTO_SCORE_TOL = 1e-4
+# gtol of lbfgs for tol="auto", in training's units
+AUTO_GTOL = 1e-5
+
+
+class Targets(NamedTuple):
+    """y as the engine takes it."""
+
+    Y: Array
+    loss: Loss
+    n_outputs: int
+    class_factors: Array | None = None
+    """The weight of each class; Y then holds class indices."""
+
+
+class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
+    """Base of the estimators that are trained by a solver of `skopt_est.solvers`."""
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "solver": [StrOptions(set(SOLVERS))],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions(set(SCHEDULES)), callable],
+        "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "nesterovs_momentum": ["boolean"],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "rho": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        # names of scorers are checked when one is looked up: the error lists them
+        "scoring": [str, callable, None],
+        "average": ["boolean", Interval(Integral, 1, None, closed="left")],
+        "dtype": [StrOptions({"auto", "float32", "float64"})],
+        "precondition": ["boolean"],
+        "polish_iter": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+        "fit_intercept": ["boolean"],
+    }
+
+    @abstractmethod
+    def _targets(
+        self, y: Array, weights: Array | None, dtype: np.dtype, partial: bool, classes: Any
+    ) -> Targets:
+        """Encode y and settle what is learned of it (loss, outputs, classes_)."""
+
+    @abstractmethod
+    def _encode(self, y: Any, dtype: np.dtype, argument: str) -> Array:
+        """y of validation rows as a target matrix, by what `_targets` settled."""
+
+    @abstractmethod
+    def _set_coef(self, W: Array, b: Array) -> None:
+        """Set coef_ and intercept_ from (features, outputs) and (outputs,)."""
+
+    @abstractmethod
+    def _get_coef(self) -> tuple[Array, Array]:
+        """The inverse of `_set_coef`."""
+
+    # -- fit ---------------------------------------------------------------------------------
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        X_val: Any,
+        y_val: Any,
+        sample_weight_val: Any,
+        *,
+        partial: bool = False,
+        classes: Any = None,
+    ) -> Self:
+        if (X_val is None) != (y_val is None):
+            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+            raise ValueError(f"{given} was given without {missing}; pass both or neither.")
+        if X_val is None and sample_weight_val is not None:
+            raise ValueError("sample_weight_val was given without X_val and y_val.")
+        if partial and self.early_stopping and X_val is None:
+            raise ValueError(
+                "early_stopping=True with partial_fit needs X_val and y_val: rows held out of "
+                "one batch would be trained on in the next."
+            )
+        validation = None if X_val is None else Validation(X_val, y_val, sample_weight_val)
+        work = self._twin()
+        try:
+            work._walk(X, y, sample_weight, validation, partial, classes)
+        except KeyboardInterrupt:
+            # Training publishes what it has before it lets an interruption through.
+            if getattr(work, "_state", None) is not getattr(self, "_state", None):
+                self.__dict__ = work.__dict__
+            raise
+        self.__dict__ = work.__dict__
+        return self
+
+    def _twin(self) -> Self:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def _walk(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: Validation | None,
+        partial: bool,
+        classes: Any,
+    ) -> None:
+        resumed = (partial or self.warm_start) and hasattr(self, "_state")
+        raw_X, raw_y = X, y
+        dtype: Any = [np.float64, np.float32] if self.dtype == "auto" else np.dtype(self.dtype)
+        if resumed:
+            dtype = self._state["theta"].dtype
+        X, y = self._validate(X, y, dtype, reset=not resumed)
+        self._dtype = X.dtype.name
+        sample_weight = _targets.weights_of(sample_weight, X, "sample_weight")
+        targets = self._targets(y, sample_weight, X.dtype, partial, classes)
+        if not resumed:
+            self._forget()
+        weights = _targets.with_class_factors(sample_weight, targets.class_factors, targets.Y)
+        rows = _targets.weighted_rows(weights, X.shape[0])
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        if self.early_stopping and validation is None:
+            labels = targets.Y[rows, 0] if is_classifier(self) else None
+            train, held = hold_out(len(rows), labels, self.validation_fraction, seed)
+            validation = self._held_rows(raw_X, raw_y, X, sample_weight, rows[held])
+            rows = rows[train]
+
+        layout = Layout(X.shape[1], targets.n_outputs)
+        weights = _targets.row_weights(weights, rows, X.dtype)
+        scaling = self._scaling_of(X, targets, rows, weights, resumed)
+        objective = self._objective_of(X, targets, rows, weights, scaling, layout)
+        state = self._new_state(objective, targets, scaling, weights, seed)
+        if resumed:
+            self._resume(state, scaling)
+        solver = self._solver()
+        batch_size = self._batch_size(solver, len(rows))
+        if state.rate == 0:
+            state.rate = self._initial_rate(
+                solver, objective, X, targets, weights, scaling, batch_size
+            )
+        record = Record(**self._record) if resumed else Record()
+        record.history = list(record.history)
+        settings = self._settings(objective, targets, weights, batch_size)
+        score = None
+        if validation is not None:
+            score = self._scorer(validation, objective, targets, scaling, X)
+        trainer = Trainer(objective, solver, settings, state, record, score)
+        needs_blas = targets.n_outputs > 1 and not issparse(X)
+        with one_blas_thread(needs_blas), np.errstate(over="ignore", invalid="ignore"):
+            try:
+                self._train(trainer, partial)
+            except KeyboardInterrupt:
+                if record.history:
+                    trainer.restore_best()
+                    self._publish(trainer, scaling, state.model_parameters())
+                raise
+            theta = state.model_parameters()
+            n_polish = self._n_polish(partial, record)
+            if n_polish:
+                theta = polish(
+                    objective,
+                    theta,
+                    self._curvature(X, targets, rows, weights, scaling, objective),
+                    n_polish,
+                )
+        self._publish(trainer, scaling, theta)
+
+    # -- steps of the walk, in order ---------------------------------------------------------
+
+    def _validate(self, X: Any, y: Any, dtype: Any, reset: bool) -> tuple[Any, Array]:
+        tags = self.__sklearn_tags__()
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=dtype,
+            order="C",
+            multi_output=tags.target_tags.multi_output,
+            y_numeric=tags.estimator_type == "regressor",
+        )
+        return (_canonical(X) if issparse(X) else X), y
+
+    def _forget(self) -> None:
+        """Drop what an earlier fit left; the attributes just set (classes_, names) stay."""
+        for name in ("_state", "_record"):
+            self.__dict__.pop(name, None)
+
+    def _held_rows(self, raw_X: Any, raw_y: Any, X: Any, weights, held: Array) -> Validation:
+        # Scorers see the rows as the user gave them, so that column names are kept.
+        source = raw_X if hasattr(raw_X, "shape") else X
+        if issparse(source):
+            source = source.tocsr()
+        return Validation(
+            _safe_indexing(source, held),
+            _safe_indexing(raw_y, held),
+            None if weights is None else weights[held],
+            held,
+        )
+
+    def _scaling_of(self, X, targets: Targets, rows, weights, resumed: bool) -> Scaling:
+        if resumed:
+            return Scaling(*(self._state[name] for name in Scaling._fields))
+        if not self.precondition:
+            return _scaling.identity(targets.n_outputs)
+        return _scaling.measure(
+            X,
+            targets.Y,
+            rows,
+            weights,
+            targets.loss,
+            self._loss_parameter(targets.loss),
+            self.fit_intercept,
+        )
+
+    def _loss_parameter(self, loss: Loss) -> float:
+        return 0.0 if loss.parameter is None else float(getattr(self, loss.parameter))
+
+    def _data(self, X, Y, loss: Loss, weights, scaling: Scaling) -> engine.Data:
+        parameter = self._loss_parameter(loss)
+        return engine.Data(
+            X,
+            scaling.targets(Y),
+            loss.code,
+            loss.compiled_parameter(scaling.target_scale, parameter),
+            weights,
+            output_scale=loss.compiled_scale(scaling.target_scale, parameter),
+            **scaling.as_rows(X.dtype),
+        )
+
+    def _objective_of(
+        self, X, targets: Targets, rows, weights, scaling: Scaling, layout: Layout
+    ) -> Objective:
+        unit = targets.loss.unit(scaling.target_scale, self._loss_parameter(targets.loss))
+        l1, l2 = scaling.penalty(
+            self.alpha * self.l1_ratio, self.alpha * (1 - self.l1_ratio), unit, X.shape[1]
+        )
+        data = self._data(X, targets.Y, targets.loss, weights, scaling)
+        return Objective(data, targets.loss, layout, self.fit_intercept, l1, l2, unit, rows)
+
+    def _solver(self) -> Solver:
+        names = [field.name for field in fields(Solver)]
+        return SOLVERS[self.solver](**{name: getattr(self, name) for name in names})
+
+    def _new_state(
+        self, objective: Objective, targets: Targets, scaling: Scaling, weights, seed: int
+    ) -> State:
+        theta = np.zeros(objective.layout.size, targets.Y.dtype)
+        if self.precondition and self.fit_intercept and not targets.loss.standardizes:
+            rows = objective.rows
+            start = targets.loss.constant(
+                targets.Y[rows],
+                None if weights is None else weights[rows],
+                self._loss_parameter(targets.loss),
+            )
+            objective.layout.intercepts(theta)[0][:] = start
+        slots = np.zeros((self._solver().n_slots(), len(theta)), theta.dtype)
+        return State(theta, slots, np.array([0.0]), np.array([seed], np.uint64), rate=0.0)
+
+    def _resume(self, state: State, scaling: Scaling) -> None:
+        """Take over weights, and the solver's state where it is the same solver's.
+
+        The weights carry on in units of the first fit; so do the generator and the counters.
+        """
+        old = self._state
+        if old["theta"].shape != state.theta.shape:
+            raise ValueError(
+                f"warm_start and partial_fit need the same features and outputs as before: "
+                f"{old['theta'].shape[0]} parameters were fitted, this data asks for "
+                f"{state.theta.shape[0]}."
+            )
+        state.theta[:] = old["theta"]
+        state.rng = old["rng"].copy()
+        state.n_updates, state.t = old["n_updates"], old["t"]
+        same_solver = old["solver"] == self.solver and old["slots"].shape == state.slots.shape
+        if same_solver and old["slots"].dtype == state.slots.dtype:
+            state.slots[:] = old["slots"]
+            state.extras = old["extras"].copy()
+            if old["average"] is not None and self.average:
+                state.average, state.n_averaged = old["average"].copy(), old["n_averaged"]
+            if old["learning_rate_init"] == self.learning_rate_init:
+                state.rate = old["rate"]
+
+    def _batch_size(self, solver: Solver, n: int) -> int:
+        if solver.full_batch:
+            return n
+        return min(256 if self.batch_size == "auto" else self.batch_size, n)
+
+    def _initial_rate(
+        self, solver, objective, X, targets: Targets, weights, scaling, batch_size: int
+    ) -> float:
+        if solver.name == "lbfgs":
+            return 1.0
+        if self.learning_rate_init != "auto":
+            self.learning_rate_init_ = float(self.learning_rate_init)
+        else:
+            self.learning_rate_init_ = _rates.automatic(
+                solver,
+                objective,
+                X,
+                weights,
+                scaling,
+                self._row_curvature(targets, objective.rows, weights, scaling),
+                batch_size,
+            )
+        return self.learning_rate_init_
+
+    def _row_curvature(self, targets: Targets, rows, weights, scaling) -> Array | float:
+        Y = scaling.targets(targets.Y)
+        mean = np.average(Y[rows], axis=0, weights=None if weights is None else weights[rows])
+        return targets.loss.curvature(Y, mean)
+
+    def _settings(
+        self, objective: Objective, targets: Targets, weights, batch_size: int
+    ) -> Settings:
+        tol = self.tol
+        if tol == "auto":
+            by_score = self.early_stopping and self.scoring != "loss"
+            tol = AUTO_SCORE_TOL
+            if not by_score:
+                tol = AUTO_TOL * self._magnitude(targets, objective.rows, weights)
+        return Settings(
+            learning_rate=self.learning_rate,
+            power_t=self.power_t,
+            max_iter=self.max_iter,
+            batch_size=batch_size,
+            shuffle=bool(self.shuffle),
+            tol=float(tol),
+            n_iter_no_change=self.n_iter_no_change,
+            early_stopping=bool(self.early_stopping),
+            average_from=int(self.average) or None,
+            verbose=int(self.verbose),
+        )
+
+    def _magnitude(self, targets: Targets, rows, weights) -> float:
+        """The size of the objective of a constant model, for tol="auto"."""
+        mean, square = engine.column_moments(targets.Y, rows, weights, True)
+        return targets.loss.magnitude(
+            mean, _scaling.deviations(square, mean), self._loss_parameter(targets.loss)
+        )
+
+    def _scorer(
+        self, validation: Validation, objective: Objective, targets: Targets, scaling, X
+    ) -> Callable[[Array], float]:
+        """The validation score as a function of the parameters in training's units."""
+        X_val, Y = X, targets.Y
+        if validation.rows is None:
+            X_val, y_val, weights = self._validate_held_out(validation, X.dtype)
+            Y = self._encode(y_val, X.dtype, "y_val")
+            validation = validation._replace(sample_weight=weights)
+        if self.scoring != "loss":
+            evaluate = scorer_of(self, self.scoring)
+
+            def score(theta: Array) -> float:
+                fitted = self._twin()
+                fitted._set_coef(*scaling.to_coef(theta, objective.layout))
+                return evaluate(fitted, validation)
+
+            return score
+
+        rows = validation.rows
+        weights = validation.sample_weight
+        if rows is None:
+            weights = _targets.with_class_factors(weights, targets.class_factors, Y)
+            rows = _targets.weighted_rows(weights, len(Y))
+        else:
+            everywhere = np.ones(len(Y))
+            if weights is not None:
+                everywhere[rows] = weights
+            weights = _targets.with_class_factors(everywhere, targets.class_factors, Y)
+        weights = _targets.row_weights(weights, rows, X.dtype)
+        data = self._data(X_val, Y, targets.loss, weights, scaling)
+        held = objective._replace(data=data, rows=rows)
+
+        def negated_loss(theta: Array) -> float:
+            return -held.loss_value(theta)
+
+        return negated_loss
+
+    def _validate_held_out(self, validation: Validation, dtype) -> tuple[Any, Array, Array | None]:
+        try:
+            X, y = self._validate(validation.X, validation.y, dtype, reset=False)
+        except ValueError as error:
+            raise ValueError(f"X_val or y_val: {error}") from error
+        return X, y, _targets.weights_of(validation.sample_weight, X, "sample_weight_val")
+
+    def _train(self, trainer: Trainer, partial: bool) -> None:
+        state = trainer.state
+        if self.average and state.average is None:
+            state.average, state.n_averaged = np.zeros(len(state.theta)), 0
+        if trainer.solver.name == "lbfgs":
+            gtol = AUTO_GTOL if self.tol == "auto" else float(self.tol)
+            _lbfgs.run(trainer, gtol, one_iteration=partial)
+        elif partial:
+            trainer.run_one_epoch()
+        else:
+            trainer.run()
+
+    def _n_polish(self, partial: bool, record: Record) -> int:
+        if self.early_stopping or partial or record.diverged:
+            return 0
+        if self.polish_iter == "auto":
+            return 10 if self.alpha > 0 and self.l1_ratio > 0 else 0
+        return self.polish_iter
+
+    def _curvature(
+        self, X, targets: Targets, rows, weights, scaling: Scaling, objective: Objective
+    ) -> Array:
+        per_row = self._row_curvature(targets, rows, weights, scaling)
+        bound = float(np.mean(np.broadcast_to(per_row, X.shape[0])[rows]))
+        if scaling.scale is None:
+            columns = _scaling.column_squares(X, rows, weights)
+        else:
+            columns = np.ones(X.shape[1])
+        return parameter_curvature(bound * columns, bound, objective)
+
+    def _publish(self, trainer: Trainer, scaling: Scaling, theta: Array) -> None:
+        """Set every fitted attribute."""
+        state, record = trainer.state, trainer.record
+        self._set_coef(*scaling.to_coef(theta, trainer.objective.layout))
+        self._state = {
+            **{field.name: getattr(state, field.name) for field in fields(State)},
+            **scaling._asdict(),
+            "solver": self.solver,
+            "learning_rate_init": self.learning_rate_init,
+        }
+        self._record = vars(record)
+        self.history_ = record.history
+        self.n_iter_ = len(record.history)
+        self.t_, self.n_updates_ = state.t, state.n_updates
+        self.loss_curve_ = record.losses()
+        self.loss_ = self.loss_curve_[-1]
+        self.best_loss_ = record.best_loss
+        self.validation_scores_ = record.scores()
+        self.best_validation_score_ = record.best_score
+        self.best_iter_ = record.best_iter
+
+    # -- prediction --------------------------------------------------------------------------
+
+    def _raw_prediction(self, X: Any) -> Array:
+        """X W + b, (n_samples, n_outputs)."""
+        check_is_fitted(self)
+        W, b = self._get_coef()
+        X = validate_data(
+            self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32]
+        )
+        return np.asarray(X @ W) + b
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coef_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _canonical(X):
+    """CSR without duplicate entries, with 32-bit column indices; the user's own where it is
+    so already."""
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    if X.indices.dtype != np.int32:
+        if X.shape[1] > np.iinfo(np.int32).max:
+            raise ValueError(f"X has {X.shape[1]} columns; at most 2**31 - 1 are supported.")
+        indices = X.indices.astype(np.int32)
+        copy = type(X)(X.shape, dtype=X.dtype)
+        copy.data, copy.indices, copy.indptr = X.data, indices, X.indptr
+        with suppress(AttributeError):
+            copy.has_canonical_format = True
+        X = copy
+    return X

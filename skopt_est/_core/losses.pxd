@@ -1,0 +1,154 @@
+# Value and gradient of every loss, for a block of raw predictions.
+#
+# `f` holds the raw predictions, row-major (rows, outputs), and is overwritten by
+# row_weight * d loss / d f. What is returned (or added to `sums`, one number an output) is
+# the sum of row_weight * loss, in double precision whatever the type of the data.
+from libc.math cimport exp, expf, fabs, fabsf, log, log1p, log1pf, logf
+
+from skopt_est._core.types cimport real
+
+
+cdef enum Loss:
+    SQUARED_ERROR
+    ABSOLUTE_ERROR
+    HUBER
+    QUANTILE
+    POISSON
+    GAMMA
+    LOG_LOSS_BINARY
+    LOG_LOSS_MULTINOMIAL
+
+
+cdef inline real rexp(real x) noexcept nogil:
+    if real is float:
+        return expf(x)
+    else:
+        return exp(x)
+
+
+cdef inline real rlog1p(real x) noexcept nogil:
+    if real is float:
+        return log1pf(x)
+    else:
+        return log1p(x)
+
+
+cdef inline real rlog(real x) noexcept nogil:
+    if real is float:
+        return logf(x)
+    else:
+        return log(x)
+
+
+cdef inline real rabs(real x) noexcept nogil:
+    if real is float:
+        return fabsf(x)
+    else:
+        return fabs(x)
+
+
+cdef inline real point(int code, real y, real f, real p, real* gradient) noexcept nogil:
+    """One loss at one raw prediction. `code` is a constant wherever this is called, so the
+    compiler keeps one branch of it in each loop."""
+    cdef real r, e
+    if code == SQUARED_ERROR:
+        r = f - y
+        gradient[0] = r
+        return <real> 0.5 * r * r
+    if code == ABSOLUTE_ERROR:
+        r = f - y
+        gradient[0] = (r > 0) - (r < 0)
+        return rabs(r)
+    if code == HUBER:
+        r = f - y
+        if rabs(r) <= p:
+            gradient[0] = r
+            return <real> 0.5 * r * r
+        gradient[0] = p if r > 0 else (-p if r < 0 else r)   # r: a NaN stays one
+        return p * (rabs(r) - <real> 0.5 * p)
+    if code == QUANTILE:
+        r = y - f
+        if r > 0:
+            gradient[0] = -p
+            return p * r
+        gradient[0] = (1 - p) if r < 0 else 0
+        return (p - 1) * r
+    if code == POISSON:
+        e = rexp(f)
+        gradient[0] = e - y
+        return e - y * f
+    if code == GAMMA:
+        e = y * rexp(-f)
+        gradient[0] = 1 - e
+        return f + e
+    # LOG_LOSS_BINARY: softplus(f) - y f, from exp(-|f|) so that nothing overflows
+    e = rexp(-rabs(f))
+    gradient[0] = (1 / (1 + e) if f >= 0 else e / (1 + e)) - y
+    return rlog1p(e) + (f if f > 0 else 0) - y * f
+
+
+cdef inline void pointwise(
+    int code, real* f, const real* y, const real* row_weight, Py_ssize_t rows,
+    Py_ssize_t outputs, const double* params, const double* scales, double* sums,
+) noexcept nogil:
+    cdef Py_ssize_t i, c
+    cdef real gradient, value, w, p, scale
+    cdef double total
+    for c in range(outputs):
+        p = <real> params[c]
+        scale = <real> scales[c]
+        total = 0
+        for i in range(rows):
+            w = row_weight[i] * scale
+            value = point(code, y[i * outputs + c], f[i * outputs + c], p, &gradient)
+            f[i * outputs + c] = w * gradient
+            total += w * value
+        sums[c] += total
+
+
+cdef inline void multinomial(
+    real* f, const real* y, const real* row_weight, Py_ssize_t rows, Py_ssize_t outputs,
+    double* sums,
+) noexcept nogil:
+    """Softmax cross-entropy; y holds class indices as numbers."""
+    cdef Py_ssize_t i, c, target
+    cdef real top, total, w
+    cdef real* row
+    for i in range(rows):
+        row = f + i * outputs
+        target = <Py_ssize_t> y[i]
+        w = row_weight[i]
+        top = row[0]
+        for c in range(1, outputs):
+            top = row[c] if row[c] > top else top
+        sums[0] += w * (top - row[target])
+        total = 0
+        for c in range(outputs):
+            row[c] = rexp(row[c] - top)
+            total += row[c]
+        sums[0] += w * rlog(total)
+        for c in range(outputs):
+            row[c] = row[c] * (w / total)
+        row[target] -= w
+
+
+cdef inline void loss_block(
+    int code, real* f, const real* y, const real* row_weight, Py_ssize_t rows,
+    Py_ssize_t outputs, const double* params, const double* scales, double* sums,
+) noexcept nogil:
+    if code == SQUARED_ERROR:
+        pointwise(SQUARED_ERROR, f, y, row_weight, rows, outputs, params, scales, sums)
+    elif code == ABSOLUTE_ERROR:
+        pointwise(ABSOLUTE_ERROR, f, y, row_weight, rows, outputs, params, scales, sums)
+    elif code == HUBER:
+        pointwise(HUBER, f, y, row_weight, rows, outputs, params, scales, sums)
+    elif code == QUANTILE:
+        pointwise(QUANTILE, f, y, row_weight, rows, outputs, params, scales, sums)
+    elif code == POISSON:
+        pointwise(POISSON, f, y, row_weight, rows, outputs, params, scales, sums)
+    elif code == GAMMA:
+        pointwise(GAMMA, f, y, row_weight, rows, outputs, params, scales, sums)
+    elif code == LOG_LOSS_BINARY:
+        pointwise(LOG_LOSS_BINARY, f, y, row_weight, rows, outputs, params, scales, sums)
+    else:
+        multinomial(f, y, row_weight, rows, outputs, sums)

@@ -1,0 +1,237 @@
+"""The losses: what Python needs to know of each beside its compiled value and gradient.
+
+A loss is a function of the target y and the raw prediction f; `_core/losses.pxd` computes it.
+Here stand its domain, its link, the best constant model (where training starts), its unit (how
+it scales with the target), and its curvature (for the learning rates made from the data).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, softmax
+
+from skopt_est._core import engine
+
+Array = np.ndarray
+
+
+def weighted_quantile(y: Array, q: float, weights: Array | None) -> Array:
+    """The smallest value of each column that has at least the share q of the weight below it."""
+    out = np.empty(y.shape[1])
+    for k, column in enumerate(y.T):
+        order = np.argsort(column, kind="stable")
+        mass = np.cumsum(np.ones(len(column)) if weights is None else weights[order])
+        out[k] = column[order[min(np.searchsorted(mass, q * mass[-1]), len(column) - 1)]]
+    return out
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Squared error, ½ (y - f)²; the base of the others.
+
+    Attributes
+    ----------
+    name : key of the registry and of the compiled code
+    parameter : the estimator's parameter that the loss takes, or None
+    standardizes : whether targets may be shifted and scaled (location-scale families)
+    """
+
+    name: str = "squared_error"
+    parameter: str | None = None
+    standardizes: bool = True
+
+    @property
+    def code(self) -> int:
+        return engine.LOSS_CODES[self.name]
+
+    def check(self, y: Array, argument: str) -> None:
+        """Raise ValueError if a target lies outside the loss's domain."""
+
+    def link(self, f: Array) -> Array:
+        """Raw prediction to the prediction in the target's units."""
+        return f
+
+    def constant(self, y: Array, weights: Array | None, parameter: float) -> Array:
+        """The raw prediction of the best constant model, one number an output."""
+        return np.average(y, axis=0, weights=weights)
+
+    def unit(self, scale: Array, parameter: float) -> Array:
+        """The loss of one output in its own units, over the loss of y / scale as compiled."""
+        return scale**2
+
+    def compiled_parameter(self, scale: Array, parameter: float) -> Array | float:
+        """The parameter as the compiled loss of y / scale takes it."""
+        return parameter
+
+    def compiled_scale(self, scale: Array, parameter: float) -> Array | float:
+        """A factor on the compiled loss that keeps its gradients of order one."""
+        return 1.0
+
+    def curvature(self, y: Array, mean: Array) -> Array | float:
+        """A bound of d²loss/df², for each row where it depends on y. Where there is none
+        (a kink, an exponential): its value near the solution, or with the kink rounded."""
+        return 1.0
+
+    def magnitude(self, mean: Array, deviation: Array, parameter: float) -> float:
+        """The size of the loss of a constant model, for relative tolerances."""
+        return float(self.unit(deviation, parameter).sum())
+
+
+@dataclass(frozen=True)
+class AbsoluteError(Loss):
+    """|y - f|, the median's loss."""
+
+    name: str = "absolute_error"
+    level = 0.5
+
+    def constant(self, y, weights, parameter):
+        return weighted_quantile(y, self.level, weights)
+
+    def unit(self, scale, parameter):
+        return scale
+
+    def curvature(self, y, mean):
+        return 10.0  # the kink rounded over a tenth of the target's deviation
+
+
+@dataclass(frozen=True)
+class Quantile(AbsoluteError):
+    """The pinball loss of Koenker & Bassett (1978)."""
+
+    name: str = "quantile"
+    parameter: str | None = "quantile"
+
+    def constant(self, y, weights, parameter):
+        return weighted_quantile(y, parameter, weights)
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
+    """Quadratic within delta, linear beyond (Huber 1964)."""
+
+    name: str = "huber"
+    parameter: str | None = "delta"
+
+    def constant(self, y, weights, parameter):
+        return weighted_quantile(y, 0.5, weights)
+
+    def unit(self, scale, parameter):
+        return scale**2 * np.minimum(1.0, parameter / scale)
+
+    def compiled_parameter(self, scale, parameter):
+        return parameter / scale
+
+    def compiled_scale(self, scale, parameter):
+        return 1.0 / np.minimum(1.0, parameter / scale)
+
+    def curvature(self, y, mean):
+        return 10.0
+
+
+@dataclass(frozen=True)
+class Poisson(Loss):
+    """exp(f) - y f: half the Poisson deviance up to a constant; log link."""
+
+    name: str = "poisson"
+    standardizes: bool = False
+
+    def check(self, y, argument):
+        if (y < 0).any():
+            raise ValueError(
+                f"Some value of {argument} is negative ({y.min():g}): loss='poisson' takes "
+                "counts, 0 or greater."
+            )
+
+    def link(self, f):
+        return np.exp(f)
+
+    def constant(self, y, weights, parameter):
+        # All targets zero would put the constant at minus infinity: half a count stands in.
+        return np.log(np.maximum(np.average(y, axis=0, weights=weights), 0.5 / len(y)))
+
+    def unit(self, scale, parameter):
+        return np.ones_like(scale)
+
+    def curvature(self, y, mean):
+        return (y + mean).max(axis=1)
+
+    def magnitude(self, mean, deviation, parameter):
+        return max(float(mean.sum()), 1e-12)
+
+
+@dataclass(frozen=True)
+class Gamma(Poisson):
+    """f + y exp(-f): half the gamma deviance up to a constant; log link."""
+
+    name: str = "gamma"
+
+    def check(self, y, argument):
+        if (y <= 0).any():
+            raise ValueError(
+                f"Some value of {argument} is not positive ({y.min():g}): loss='gamma' takes "
+                "values greater than 0."
+            )
+
+    def curvature(self, y, mean):
+        return 1.0 + (y / mean).max(axis=1)
+
+    def magnitude(self, mean, deviation, parameter):
+        return float(len(mean))
+
+
+@dataclass(frozen=True)
+class LogLossBinary(Loss):
+    """softplus(f) - y f, y in {0, 1}."""
+
+    name: str = "log_loss_binary"
+    standardizes: bool = False
+
+    def link(self, f):
+        return expit(f)
+
+    def constant(self, y, weights, parameter):
+        share = np.clip(np.average(y, axis=0, weights=weights), 0.5 / len(y), 1 - 0.5 / len(y))
+        return np.log(share / (1 - share))
+
+    def unit(self, scale, parameter):
+        return np.ones_like(scale)
+
+    def curvature(self, y, mean):
+        return 0.25
+
+
+@dataclass(frozen=True)
+class LogLossMultinomial(LogLossBinary):
+    """logsumexp(f) - f_y; y holds class indices."""
+
+    name: str = "log_loss_multinomial"
+    n_classes: int = 0
+
+    def link(self, f):
+        return softmax(f, axis=1)
+
+    def constant(self, y, weights, parameter):
+        mass = np.bincount(y[:, 0].astype(np.intp), weights, minlength=self.n_classes)
+        f = np.log(np.maximum(mass / mass.sum(), 0.5 / len(y)))
+        return f - f.mean()
+
+    def curvature(self, y, mean):
+        return 0.5
+
+
+LOSSES: dict[str, Any] = {
+    loss.name: loss
+    for loss in (
+        Loss(),
+        AbsoluteError(),
+        Huber(),
+        Quantile(),
+        Poisson(),
+        Gamma(),
+        LogLossBinary(),
+        LogLossMultinomial(),
+    )
+}

@@ -1,0 +1,75 @@
+"""The objective F, in the user's units, as a function of the parameters in training's units.
+
+    F(W, b) = (1/S) sum_i s_i loss(y_i, f(x_i)) + alpha (l1_ratio |W|_1 + (1 - l1_ratio)/2 |W|²)
+
+Training minimises the sum over outputs of F_k / unit_k: the outputs are separable, so the
+minimiser is the same, and each is of order one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skopt_est._core import engine
+from skopt_est._layout import Layout
+from skopt_est._losses import Loss
+
+Array = np.ndarray
+
+
+class Objective(NamedTuple):
+    """Frozen inputs of a fit: data (with its loss), penalty, and the units between them."""
+
+    data: engine.Data
+    loss: Loss
+    layout: Layout
+    fit_intercept: bool
+    l1: Array
+    """Strength of |u_p| and, in `l2`, of u_p² / 2, for each weight in training's units."""
+    l2: Array
+    unit: Array
+    """F of output k over what training minimises for it, (n_outputs,)."""
+    rows: Array
+    """Indices of the rows trained on: neither held out nor of weight zero."""
+
+    @property
+    def n_outputs(self) -> int:
+        return self.layout.units[-1]
+
+    def data_term(self, sums: Array) -> float:
+        """Mean losses of the outputs, as compiled, to their sum in the user's units."""
+        return float((sums * self.unit).sum())
+
+    def penalty(self, theta: Array) -> float:
+        """alpha times the penalty, in the user's units."""
+        return float((self._penalties(theta) * self.unit).sum())
+
+    def _penalties(self, theta: Array) -> Array:
+        size = np.abs(theta[: self.layout.n_weights].astype(np.float64))
+        terms = size * (self.l1 + 0.5 * self.l2 * size)
+        return terms.reshape(-1, self.n_outputs).sum(axis=0)
+
+    def value(self, theta: Array) -> float:
+        """F at theta, exactly."""
+        return self.loss_value(theta) + self.penalty(theta)
+
+    def loss_value(self, theta: Array) -> float:
+        """The data term alone, in the user's units."""
+        sums = np.empty(self.n_outputs)
+        engine.value_and_gradient(
+            self.data, theta, self.n_outputs, self.fit_intercept, None, self.rows, sums
+        )
+        return self.data_term(sums)
+
+    def training_value(self, theta: Array, grad: Array) -> tuple[float, float]:
+        """What training minimises, and F. `grad` receives the gradient of the former's smooth
+        part: with the L2 term, without the L1 term."""
+        sums = np.empty(self.n_outputs)
+        value = engine.value_and_gradient(
+            self.data, theta, self.n_outputs, self.fit_intercept, grad, self.rows, sums
+        )
+        n, penalties = self.layout.n_weights, self._penalties(theta)
+        grad[:n] += self.l2 * theta[:n]
+        return value + float(penalties.sum()), float(((sums + penalties) * self.unit).sum())

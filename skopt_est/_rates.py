@@ -1,0 +1,74 @@
+"""learning_rate_init="auto": the rate from the data, or the solver's constant.
+
+All rates are for training's units, where columns have deviation one if `precondition` is on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skopt_est._core import engine
+from skopt_est._objective import Objective
+from skopt_est._scaling import Scaling
+from skopt_est.solvers import Solver
+
+Array = np.ndarray
+
+
+def automatic(
+    solver: Solver,
+    objective: Objective,
+    X,
+    row_weight: Array | None,
+    scaling: Scaling,
+    curvature: Array | float,
+    batch_size: int,
+) -> float:
+    """The rate that `solver` starts with.
+
+    gd: 1 / L, L the smoothness of the data term. sgd: 1 / (T + R / batch_size) with T the mean
+    and R the largest squared row norm, both times the curvature: the expected smoothness of a
+    batch (Gower et al. 2019) with T as the bound of L; times 1 - momentum, as momentum repeats
+    each step that many times. The others: the constant in `solvers.py`.
+    """
+    if solver.auto_rate is not None:
+        return solver.auto_rate
+    # Squared error with targets zero and rows weighted by the curvature: its gradient at v is
+    # the bound of the Hessian times v.
+    weights = np.array(np.broadcast_to(np.asarray(curvature, X.dtype), X.shape[0]))
+    if row_weight is not None:
+        weights *= row_weight
+    data = engine.Data(
+        X,
+        np.zeros((X.shape[0], 1), X.dtype),
+        engine.LOSS_CODES["squared_error"],
+        row_weight=weights,
+        **scaling.as_rows(X.dtype),
+    )
+    intercept = objective.fit_intercept
+    if solver.full_batch:
+        return 1.0 / max(smoothness(data, objective.rows, intercept), 1e-300)
+    norms = (weights * (engine.squared_norms(data) + intercept))[objective.rows]
+    bound = norms.mean() + norms.max() / batch_size
+    return (1.0 - solver.momentum) / max(bound, 1e-300)
+
+
+def smoothness(
+    data: engine.Data, rows: Array, fit_intercept: bool, max_iter: int = 50, rtol: float = 0.01
+) -> float:
+    """The largest eigenvalue of the Hessian's bound, by power iteration, a little enlarged as
+    power iteration approaches it from below."""
+    v = np.random.default_rng(0).normal(size=data.d + 1).astype(data.dtype)
+    v[-1] *= fit_intercept
+    grad, largest = np.empty_like(v), 0.0
+    for _ in range(max_iter):
+        norm = float(np.linalg.norm(v))
+        if norm == 0 or not np.isfinite(norm):
+            break
+        v /= norm
+        engine.value_and_gradient(data, v, 1, fit_intercept, grad, rows)
+        previous, largest = largest, float(np.linalg.norm(grad))
+        v, grad = grad, v
+        if abs(largest - previous) <= rtol * largest:
+            break
+    return 1.05 * largest

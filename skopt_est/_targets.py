@@ -1,0 +1,86 @@
+"""y and weights <-> the target matrix and row weights that the engine takes."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils import compute_class_weight
+from sklearn.utils.validation import _check_sample_weight
+
+Array = np.ndarray
+
+
+def regression_targets(y: Array, dtype: np.dtype, argument: str) -> Array:
+    """y as an (n, n_targets) matrix."""
+    Y = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
+    if not np.isfinite(Y).all():
+        raise ValueError(f"{argument} has values too large for {np.dtype(dtype).name}.")
+    return Y
+
+
+def class_indices(y: Array, classes: Array, argument: str) -> Array:
+    """The position of each label in `classes`; ValueError for a label that is not there."""
+    known = np.isin(y, classes)
+    if not known.all():
+        unseen = np.unique(y[~known]).tolist()
+        raise ValueError(
+            f"{argument} has the labels {unseen}, which are not among the classes "
+            f"{classes.tolist()}."
+        )
+    return np.searchsorted(classes, y)
+
+
+def weights_of(sample_weight, X, argument: str) -> Array | None:
+    """Valid sample weights as float64, None for none; ValueError names the argument."""
+    if sample_weight is None:
+        return None
+    try:
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    except ValueError as error:
+        raise ValueError(f"{argument}: {error}") from error
+    if (weights < 0).any():
+        raise ValueError(
+            f"{argument} has negative values (least: {weights.min():g}); weights must be at "
+            "least 0."
+        )
+    if not weights.any():
+        raise ValueError(f"{argument} is zero for every sample; some weight must be positive.")
+    return weights
+
+
+def class_factors(class_weight, classes: Array, codes: Array, weights: Array | None):
+    """The weight of each class, or None. "balanced" counts rows by their weight, so that a
+    weight of two is a row twice."""
+    if class_weight is None:
+        return None
+    if isinstance(class_weight, str):
+        mass = np.bincount(codes, weights, minlength=len(classes)).astype(np.float64)
+        share = np.where(mass > 0, mass, np.inf) / mass.sum()
+        return 1.0 / (len(classes) * share)
+    return compute_class_weight(class_weight, classes=classes, y=classes[codes])
+
+
+def with_class_factors(weights: Array | None, factors: Array | None, Y: Array) -> Array | None:
+    """Weights times the weight of each row's class; Y holds class indices."""
+    if factors is None:
+        return weights
+    of_row = factors[Y[:, 0].astype(np.intp)]
+    return of_row if weights is None else weights * of_row
+
+
+def weighted_rows(weights: Array | None, n: int) -> Array:
+    """Indices of the rows whose weight is not zero."""
+    if weights is None:
+        return np.arange(n, dtype=np.int32)
+    rows = np.flatnonzero(weights).astype(np.int32)
+    if not len(rows):
+        raise ValueError("sample_weight times class_weight is zero for every sample.")
+    return rows
+
+
+def row_weights(weights: Array | None, rows: Array, dtype: np.dtype) -> Array | None:
+    """Weights times n / S of these rows, as the engine takes them; None where all are equal."""
+    if weights is None or (weights[rows] == weights[rows[0]]).all():
+        return None
+    scaled = np.zeros(len(weights), dtype)
+    scaled[rows] = weights[rows] * (len(rows) / weights[rows].sum())
+    return scaled

@@ -1,0 +1,41 @@
+"""One BLAS thread while the engine multiplies small matrices.
+
+With two threads a product of the sizes that occur here can take a hundred times longer. The
+limit belongs to the process, so it is shared by all fits under way: the first one sets it, the
+last one puts back what it found.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+_lock = threading.Lock()
+_users = 0
+_limit: Any = None
+
+
+@contextmanager
+def one_blas_thread(needed: bool = True) -> Iterator[None]:
+    """Run the block with BLAS limited to one thread, if `needed`."""
+    global _users, _limit
+    if not needed:
+        yield
+        return
+    with _lock:
+        if _users == 0:
+            _limit = ThreadpoolController().limit(limits=1, user_api="blas")
+            _limit.__enter__()
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                _limit.__exit__(None, None, None)
+                _limit = None

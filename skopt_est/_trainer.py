@@ -1,0 +1,274 @@
+"""The epoch loop: the only one, for every stochastic solver and gd.
+
+Frozen inputs (`Objective`, solver, schedule, settings) and mutable state (`State`) are two
+objects. Python is entered once an epoch.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skopt_est import schedules
+from skopt_est._core import engine
+from skopt_est._monitor import Monitor
+from skopt_est._objective import Objective
+from skopt_est.solvers import Solver
+
+Array = np.ndarray
+ADAPTIVE_FACTOR, ADAPTIVE_FLOOR = 5.0, 1e-6
+
+
+@dataclass
+class State:
+    """What training changes, and what it takes to resume it: arrays and numbers only."""
+
+    theta: Array
+    slots: Array
+    extras: Array
+    rng: Array
+    rate: float
+    n_updates: int = 0
+    t: int = 0
+    average: Array | None = None
+    n_averaged: int = 0
+
+    def model_parameters(self) -> Array:
+        """The weights to predict with: the averages where there are any."""
+        if self.average is None or self.n_averaged == 0:
+            return self.theta
+        return (self.average / self.n_averaged).astype(self.theta.dtype)
+
+
+@dataclass
+class Record:
+    """What is told of a training: one entry an epoch, kept over resumed fits."""
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_iter: int | None = None
+    best_loss: float = np.inf
+    best_score: float | None = None
+    diverged: bool = False
+
+    def losses(self) -> list[float]:
+        return [entry["loss"] for entry in self.history]
+
+    def scores(self) -> list[float] | None:
+        scores = [entry["validation_score"] for entry in self.history]
+        return None if all(score is None for score in scores) else scores
+
+    def add(self, loss: float, score: float | None, rate: float | None, seconds: float) -> None:
+        self.history.append(
+            {
+                "epoch": len(self.history) + 1,
+                "loss": loss,
+                "validation_score": score,
+                "learning_rate": rate,
+                "seconds": seconds,
+            }
+        )
+        self.best_loss = min(self.best_loss, loss) if np.isfinite(loss) else self.best_loss
+        if score is not None and np.isfinite(score):
+            self.best_score = score if self.best_score is None else max(self.best_score, score)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters of the loop; names as in the estimators."""
+
+    learning_rate: str | Callable[[float], float]
+    power_t: float
+    max_iter: int
+    batch_size: int
+    shuffle: bool
+    tol: float
+    n_iter_no_change: float
+    early_stopping: bool
+    average_from: int | None
+    verbose: int
+
+
+class Trainer:
+    """One training: `run` takes the state through up to max_iter epochs.
+
+    Parameters
+    ----------
+    score : callable(theta) -> float or None
+        The validation score, greater is better.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        solver: Solver,
+        settings: Settings,
+        state: State,
+        record: Record,
+        score: Callable[[Array], float] | None,
+    ) -> None:
+        self.objective, self.solver, self.settings = objective, solver, settings
+        self.state, self.record, self.score = state, record, score
+        self.monitor = Monitor(settings.tol, settings.n_iter_no_change)
+        self.best: Array | None = None
+        self.n_batches = -(-len(objective.rows) // settings.batch_size)
+
+    @cached_property
+    def model(self) -> engine.Model:
+        state, objective = self.state, self.objective
+        return engine.Model(
+            state.theta,
+            state.slots,
+            objective.n_outputs,
+            objective.fit_intercept,
+            objective.l1.astype(state.theta.dtype),
+            objective.l2.astype(state.theta.dtype),
+            self.solver.hyper(),
+            state.average,
+        )
+
+    def run(self) -> None:
+        """Train until stalled, diverged or max_iter, with a warning for the latter two."""
+        settings, monitor = self.settings, self.monitor
+        for epoch in range(settings.max_iter):
+            if not self.epoch(epoch / settings.max_iter, 1 / settings.max_iter):
+                self._restore_after_divergence()
+                return
+            if monitor.stalled and not self._slow_down():
+                break
+        else:
+            warnings.warn(
+                f"solver={self.solver.name!r} reached max_iter={settings.max_iter} before the "
+                f"stopping rule held (tol={settings.tol:g}, n_iter_no_change="
+                f"{settings.n_iter_no_change:g}). Increase max_iter, tol or the learning rate.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        if settings.early_stopping:
+            self.restore_best()
+
+    def run_one_epoch(self) -> None:
+        """One epoch of partial_fit: max_iter is the horizon of the schedules, nothing stops."""
+        horizon = self.settings.max_iter
+        done = min(len(self.record.history), horizon - 1)
+        if not self.epoch(done / horizon, 1 / horizon):
+            raise ValueError(self._divergence() + " The estimator is left as it was.")
+
+    def epoch(self, progress: float, span: float) -> bool:
+        """One pass over the data, in the share [progress, progress + span) of the training;
+        False if it left a number that is not finite."""
+        objective, state, settings = self.objective, self.state, self.settings
+        start = time.perf_counter()
+        rows = objective.rows
+        if settings.shuffle:
+            rows = engine.shuffled(rows, state.rng)
+        t = np.arange(state.n_updates + 1, state.n_updates + self.n_batches + 1, dtype=float)
+        part = np.arange(self.n_batches) / self.n_batches
+        factors = schedules.factors(
+            settings.learning_rate, t, np.minimum(progress + span * part, 1.0), settings.power_t
+        )
+        rates = state.rate * factors
+        before = state.theta.copy() if self.n_batches == 1 else None
+        sums = self._steps(rows, t, rates)
+        state.n_updates += self.n_batches
+        state.t += len(rows)
+        # A full-batch loss is that of the weights before the step, so their penalty goes with it.
+        met_at = state.theta if before is None else before
+        loss = objective.data_term(sums / len(rows)) + objective.penalty(met_at)
+        if not (np.isfinite(loss) and np.isfinite(state.theta).all()):
+            loss = np.nan
+        score = None
+        if self.score is not None:
+            score = self.score(state.model_parameters()) if np.isfinite(loss) else np.nan
+        self.record.add(loss, score, float(rates[-1]), time.perf_counter() - start)
+        finite = bool(np.isfinite(loss) and (score is None or np.isfinite(score)))
+        if finite:
+            self.judge(loss, score, before)
+        self.report()
+        return finite
+
+    def judge(self, loss: float, score: float | None, met_at: Array | None = None) -> None:
+        """Let the monitor see this epoch, and keep its weights if it is the best: those that
+        gave the score, or those at which a full-batch loss was met."""
+        stopping = self.settings.early_stopping and score is not None
+        if self.monitor.update(-score if stopping else loss):
+            self.record.best_iter = len(self.record.history)
+            self.best = self.state.model_parameters().copy()
+            if not stopping and met_at is not None:
+                self.best = met_at
+
+    def _steps(self, rows: Array, t: Array, rates: Array) -> Array:
+        state, average_from = self.state, self.settings.average_from
+        coefficients = self.solver.coefficients(t, rates, state.extras)
+        momentum = self.solver.momentum_of(coefficients)
+        options: dict[str, Any] = {}
+        if self.objective.data.sparse and momentum is not None:
+            tail = engine.momentum_tail(
+                np.ascontiguousarray(momentum.weights), min(momentum.ratio, 1.0)
+            )
+            options = {"tail": tail, **momentum._asdict()}
+            del options["weights"]
+        if average_from is not None:
+            batches_to_go = -(-(average_from - state.t) // self.settings.batch_size)
+            first = min(max(batches_to_go - 1, 0), self.n_batches)
+            options["average_from"] = first
+            state.n_averaged += self.n_batches - first
+        return engine.run_epoch(
+            self.objective.data, self.model, rows, self.settings.batch_size, coefficients, **options
+        )
+
+    def _slow_down(self) -> bool:
+        """On a stall: lower the rate of the adaptive schedule; False if that is at its end."""
+        if self.settings.learning_rate != "adaptive" or self.state.rate < ADAPTIVE_FLOOR:
+            return False
+        self.state.rate /= ADAPTIVE_FACTOR
+        self.monitor.reset_patience()
+        return True
+
+    def restore_best(self) -> None:
+        """Go back to the weights of the best epoch."""
+        if self.best is not None:
+            self.state.theta[:] = self.best
+            self.state.average, self.state.n_averaged = None, 0
+
+    def _divergence(self) -> str:
+        """What went wrong in the last epoch, and what would help."""
+        entry = self.record.history[-1]
+        if np.isfinite(entry["loss"]):
+            return (
+                f"The validation score of epoch {entry['epoch']} is {entry['validation_score']}: "
+                "choose a scoring that is defined on these validation rows."
+            )
+        return (
+            f"Training met a non-finite number in epoch {entry['epoch']} with "
+            f"learning_rate_init={self.state.rate:g}. Lower learning_rate_init, or scale the data."
+        )
+
+    def _restore_after_divergence(self) -> None:
+        advice = self._divergence()
+        if self.best is None:
+            raise ValueError(advice + " No epoch before it had finite weights to keep.")
+        self.restore_best()
+        self.record.diverged = True
+        warnings.warn(
+            advice + f" The weights of epoch {self.record.best_iter} are kept.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+
+    def report(self) -> None:
+        every, entry = self.settings.verbose, self.record.history[-1]
+        if every and entry["epoch"] % every == 0:
+            score = entry["validation_score"]
+            print(
+                f"epoch {entry['epoch']:4d}  loss {entry['loss']:.6g}"
+                + (f"  validation score {score:.6g}" if score is not None else "")
+                + (f"  rate {rate:.3g}" if (rate := entry["learning_rate"]) is not None else "")
+                + f"  {entry['seconds']:.3g} s"
+            )

@@ -1,0 +1,60 @@
+"""The validation rows of a fit, and how they are scored."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import train_test_split
+
+Array = np.ndarray
+
+
+class Validation(NamedTuple):
+    """Rows held out or given, as the user passed them; `rows` are their positions in the
+    training data if they were held out of it."""
+
+    X: Any
+    y: Any
+    sample_weight: Array | None
+    rows: Array | None = None
+
+
+def hold_out(
+    n: int, labels: Array | None, fraction: float, random_state: int
+) -> tuple[Array, Array]:
+    """Positions of training and validation rows; stratified where there are labels."""
+    try:
+        train, held = train_test_split(
+            np.arange(n), test_size=fraction, stratify=labels, random_state=random_state
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"early_stopping=True could not hold out validation_fraction={fraction} of {n} rows: "
+            f"{error} Pass X_val and y_val, or change validation_fraction."
+        ) from error
+    return np.sort(train), np.sort(held)
+
+
+def scorer_of(estimator, scoring: str | Callable | None) -> Callable[[Any, Validation], float]:
+    """A function (fitted estimator, validation rows) -> score for any kind of `scoring` but
+    "loss"."""
+    if scoring is None:
+
+        def own_score(fitted, rows: Validation) -> float:
+            return float(fitted.score(rows.X, rows.y, sample_weight=rows.sample_weight))
+
+        return own_score
+    scorer = check_scoring(estimator, scoring=scoring)
+    metric = getattr(scorer, "_score_func", scorer)
+    takes_weight = "sample_weight" in inspect.signature(metric).parameters
+
+    def score(fitted, rows: Validation) -> float:
+        if rows.sample_weight is not None and takes_weight:
+            return float(scorer(fitted, rows.X, rows.y, sample_weight=rows.sample_weight))
+        return float(scorer(fitted, rows.X, rows.y))
+
+    return score
