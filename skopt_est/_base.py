@@ -265,6 +265,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             weights,
             targets.loss,
             self._loss_parameter(targets.loss),
+            targets.n_outputs,
             self.fit_intercept,
         )
 
@@ -355,15 +356,18 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
                 X,
                 weights,
                 scaling,
-                self._row_curvature(targets, objective.rows, weights, scaling),
+                *self._curvatures(targets, objective.rows, weights, scaling),
                 batch_size,
             )
         return self.learning_rate_init_
 
-    def _row_curvature(self, targets: Targets, rows, weights, scaling) -> Array | float:
+    def _curvatures(self, targets: Targets, rows, weights, scaling):
+        """Typical and largest d²loss/df², a number or one for each row."""
         Y = scaling.targets(targets.Y)
-        mean = np.average(Y[rows], axis=0, weights=None if weights is None else weights[rows])
-        return targets.loss.curvature(Y, mean)
+        of_rows = None if weights is None else weights[rows]
+        parameter = self._loss_parameter(targets.loss)
+        constant = targets.loss.constant(Y[rows], of_rows, parameter)
+        return targets.loss.curvature(Y, constant), targets.loss.largest_curvature(Y, constant)
 
     def _settings(
         self, objective: Objective, targets: Targets, weights, batch_size: int
@@ -383,6 +387,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             tol=float(tol),
             n_iter_no_change=self.n_iter_no_change,
             early_stopping=bool(self.early_stopping),
+            halve_on_rise=self.learning_rate_init == "auto",
             average_from=int(self.average) or None,
             verbose=int(self.verbose),
         )
@@ -461,7 +466,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
     def _curvature(
         self, X, targets: Targets, rows, weights, scaling: Scaling, objective: Objective
     ) -> Array:
-        per_row = self._row_curvature(targets, rows, weights, scaling)
+        per_row, _ = self._curvatures(targets, rows, weights, scaling)
         bound = float(np.mean(np.broadcast_to(per_row, X.shape[0])[rows]))
         if scaling.scale is None:
             columns = _scaling.column_squares(X, rows, weights)

@@ -70,10 +70,14 @@ class Loss:
         """A factor on the compiled loss that keeps its gradients of order one."""
         return 1.0
 
-    def curvature(self, y: Array, mean: Array) -> Array | float:
-        """A bound of d²loss/df², for each row where it depends on y. Where there is none
-        (a kink, an exponential): its value near the solution, or with the kink rounded."""
+    def curvature(self, y: Array, constant: Array) -> Array | float:
+        """d²loss/df² near the best constant model, for each row where it depends on y; a kink
+        is taken as rounded. Its mean over rows falls from there as the model explains more."""
         return 1.0
+
+    def largest_curvature(self, y: Array, constant: Array) -> Array | float:
+        """A bound for any row and model, where there is one."""
+        return self.curvature(y, constant)
 
     def magnitude(self, mean: Array, deviation: Array, parameter: float) -> float:
         """The size of the loss of a constant model, for relative tolerances."""
@@ -93,7 +97,7 @@ class AbsoluteError(Loss):
     def unit(self, scale, parameter):
         return scale
 
-    def curvature(self, y, mean):
+    def curvature(self, y, constant):
         return 10.0  # the kink rounded over a tenth of the target's deviation
 
 
@@ -127,7 +131,7 @@ class Huber(Loss):
     def compiled_scale(self, scale, parameter):
         return 1.0 / np.minimum(1.0, parameter / scale)
 
-    def curvature(self, y, mean):
+    def curvature(self, y, constant):
         return 10.0
 
 
@@ -155,8 +159,8 @@ class Poisson(Loss):
     def unit(self, scale, parameter):
         return np.ones_like(scale)
 
-    def curvature(self, y, mean):
-        return (y + mean).max(axis=1)
+    def curvature(self, y, constant):
+        return (y + np.exp(constant)).max(axis=1)
 
     def magnitude(self, mean, deviation, parameter):
         return max(float(mean.sum()), 1e-12)
@@ -175,8 +179,8 @@ class Gamma(Poisson):
                 "values greater than 0."
             )
 
-    def curvature(self, y, mean):
-        return 1.0 + (y / mean).max(axis=1)
+    def curvature(self, y, constant):
+        return 1.0 + (y / np.exp(constant)).max(axis=1)
 
     def magnitude(self, mean, deviation, parameter):
         return float(len(mean))
@@ -199,7 +203,11 @@ class LogLossBinary(Loss):
     def unit(self, scale, parameter):
         return np.ones_like(scale)
 
-    def curvature(self, y, mean):
+    def curvature(self, y, constant):
+        share = expit(constant[0])
+        return float(share * (1 - share))
+
+    def largest_curvature(self, y, constant):
         return 0.25
 
 
@@ -218,7 +226,11 @@ class LogLossMultinomial(LogLossBinary):
         f = np.log(np.maximum(mass / mass.sum(), 0.5 / len(y)))
         return f - f.mean()
 
-    def curvature(self, y, mean):
+    def curvature(self, y, constant):
+        # diag(p) - p p' is below diag(p), and below a half
+        return float(min(softmax(constant).max(), 0.5))
+
+    def largest_curvature(self, y, constant):
         return 0.5
 
 

@@ -22,35 +22,47 @@ def automatic(
     row_weight: Array | None,
     scaling: Scaling,
     curvature: Array | float,
+    largest_curvature: Array | float,
     batch_size: int,
 ) -> float:
     """The rate that `solver` starts with.
 
-    gd: 1 / L, L the smoothness of the data term. sgd: 1 / (T + R / batch_size) with T the mean
-    and R the largest squared row norm, both times the curvature: the expected smoothness of a
-    batch (Gower et al. 2019) with T as the bound of L; times 1 - momentum, as momentum repeats
-    each step that many times. The others: the constant in `solvers.py`.
+    gd: 1 / L, L the smoothness of the data term at the constant model (the trainer halves the
+    rate should a step raise the objective). sgd: 1 / (T + R / batch_size), the expected
+    smoothness of a batch (Gower et al. 2019) with T the mean squared row norm, a bound of L, and
+    R the largest; times 1 - momentum, as momentum repeats each step that many times. The
+    others: the constant in `solvers.py`.
     """
     if solver.auto_rate is not None:
         return solver.auto_rate
-    # Squared error with targets zero and rows weighted by the curvature: its gradient at v is
-    # the bound of the Hessian times v.
+    rows, intercept = objective.rows, objective.fit_intercept
+    data = curvature_data(X, row_weight, scaling, curvature)
+    if solver.full_batch:
+        return 1.0 / max(smoothness(data, rows, intercept), 1e-300)
+    norms = engine.squared_norms(data)[rows] + intercept
+    weights = 1.0 if row_weight is None else row_weight[rows]
+    typical = float(np.mean(norms * weights * _of_rows(curvature, rows)))
+    worst = float(np.max(norms * weights * _of_rows(largest_curvature, rows)))
+    return (1.0 - solver.momentum) / max(typical + worst / batch_size, 1e-300)
+
+
+def _of_rows(per_row: Array | float, rows: Array) -> Array | float:
+    return per_row if np.isscalar(per_row) else per_row[rows]
+
+
+def curvature_data(X, row_weight, scaling: Scaling, curvature) -> engine.Data:
+    """Squared error with targets zero and rows weighted by the curvature: its gradient at v is
+    the Hessian's bound times v."""
     weights = np.array(np.broadcast_to(np.asarray(curvature, X.dtype), X.shape[0]))
     if row_weight is not None:
         weights *= row_weight
-    data = engine.Data(
+    return engine.Data(
         X,
         np.zeros((X.shape[0], 1), X.dtype),
         engine.LOSS_CODES["squared_error"],
         row_weight=weights,
         **scaling.as_rows(X.dtype),
     )
-    intercept = objective.fit_intercept
-    if solver.full_batch:
-        return 1.0 / max(smoothness(data, objective.rows, intercept), 1e-300)
-    norms = (weights * (engine.squared_norms(data) + intercept))[objective.rows]
-    bound = norms.mean() + norms.max() / batch_size
-    return (1.0 - solver.momentum) / max(bound, 1e-300)
 
 
 def smoothness(

@@ -102,6 +102,7 @@ def measure(
     row_weight: Array | None,
     loss: Loss,
     parameter: float,
+    n_outputs: int,
     fit_intercept: bool,
 ) -> Scaling:
     """The units in which columns (and targets) have deviation one.
@@ -114,8 +115,7 @@ def measure(
     else:
         shift, square = engine.column_moments(X, rows, row_weight, True)
         scale = deviations(square, shift)
-    k = Y.shape[1]
-    target_shift, target_scale = np.zeros(k), np.ones(k)
+    target_shift, target_scale = np.zeros(n_outputs), np.ones(n_outputs)
     if loss.standardizes:
         y_mean, y_square = engine.column_moments(Y, rows, row_weight, fit_intercept)
         target_scale = deviations(y_square, y_mean)

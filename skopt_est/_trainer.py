@@ -91,6 +91,7 @@ class Settings:
     tol: float
     n_iter_no_change: float
     early_stopping: bool
+    halve_on_rise: bool
     average_from: int | None
     verbose: int
 
@@ -140,6 +141,7 @@ class Trainer:
             if not self.epoch(epoch / settings.max_iter, 1 / settings.max_iter):
                 self._restore_after_divergence()
                 return
+            self._halve_after_rise()
             if monitor.stalled and not self._slow_down():
                 break
         else:
@@ -222,6 +224,13 @@ class Trainer:
         return engine.run_epoch(
             self.objective.data, self.model, rows, self.settings.batch_size, coefficients, **options
         )
+
+    def _halve_after_rise(self) -> None:
+        """gd with a rate made from the data: the curvature was larger than estimated."""
+        if self.settings.halve_on_rise and self.solver.name == "gd":
+            losses = self.record.losses()[-2:]
+            if losses[-1] > losses[0]:
+                self.state.rate /= 2.0
 
     def _slow_down(self) -> bool:
         """On a stall: lower the rate of the adaptive schedule; False if that is at its end."""

@@ -36,7 +36,7 @@ class LogisticRegression(ClassifierMixin, OptimizerEstimator):
         alpha: float = 1e-4,
         l1_ratio: float = 0.0,
         batch_size: int | str = "auto",
-        learning_rate: str | Callable[[float], float] = "constant",
+        learning_rate: str | Callable[[float], float] = "adaptive",
         learning_rate_init: float | str = "auto",
         power_t: float = 0.5,
         max_iter: int = 1000,
