@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, NamedTuple, Self
@@ -18,11 +17,13 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_classifier
+from sklearn.metrics import get_scorer
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skopt_est import _lbfgs, _rates, _scaling, _targets
+from skopt_est._checks import check_rows, check_rows_and_targets
 from skopt_est._core import engine
 from skopt_est._layout import Layout
 from skopt_est._losses import Loss
@@ -123,6 +124,14 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         partial: bool = False,
         classes: Any = None,
     ) -> Self:
+        # scikit-learn leaves parameters unchecked in partial_fit after its first call
+        self._validate_params()
+        if isinstance(self.scoring, str) and self.scoring != "loss":
+            # an unknown name is an error even where nothing is scored
+            try:
+                get_scorer(self.scoring)
+            except ValueError as error:
+                raise ValueError(f"scoring={self.scoring!r}: {error}") from error
         if (X_val is None) != (y_val is None):
             given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"{given} was given without {missing}; pass both or neither.")
@@ -185,7 +194,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         objective = self._objective_of(X, targets, rows, weights, scaling, layout)
         state = self._new_state(objective, targets, scaling, weights, seed)
         if resumed:
-            self._resume(state, scaling)
+            self._resume(state)
         solver = self._solver()
         batch_size = self._batch_size(solver, len(rows))
         if state.rate == 0:
@@ -221,20 +230,13 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
 
     # -- steps of the walk, in order ---------------------------------------------------------
 
-    def _validate(self, X: Any, y: Any, dtype: Any, reset: bool) -> tuple[Any, Array]:
-        tags = self.__sklearn_tags__()
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=dtype,
-            order="C",
-            multi_output=tags.target_tags.multi_output,
-            y_numeric=tags.estimator_type == "regressor",
+    def _validate(
+        self, X: Any, y: Any, dtype: Any, reset: bool, names: tuple[str, str] = ("X", "y")
+    ) -> tuple[Any, Array]:
+        numeric = self.__sklearn_tags__().estimator_type == "regressor"
+        return check_rows_and_targets(
+            self, X, y, reset=reset, dtype=dtype, numeric=numeric, names=names
         )
-        return (_canonical(X) if issparse(X) else X), y
 
     def _forget(self) -> None:
         """Drop what an earlier fit left; the attributes just set (classes_, names) stay."""
@@ -255,7 +257,13 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
 
     def _scaling_of(self, X, targets: Targets, rows, weights, resumed: bool) -> Scaling:
         if resumed:
-            return Scaling(*(self._state[name] for name in Scaling._fields))
+            old = Scaling(*(self._state[name] for name in Scaling._fields))
+            if len(old.target_scale) != targets.n_outputs:
+                raise ValueError(
+                    "warm_start and partial_fit need a y with as many targets (or classes) as in "
+                    f"the fit before: {len(old.target_scale)} then, {targets.n_outputs} now."
+                )
+            return old
         if not self.precondition:
             return _scaling.identity(targets.n_outputs)
         return _scaling.measure(
@@ -280,14 +288,19 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             loss.code,
             loss.compiled_parameter(scaling.target_scale, parameter),
             weights,
-            output_scale=loss.compiled_scale(scaling.target_scale, parameter),
+            output_scale=self._output_scale(loss, scaling),
             **scaling.as_rows(X.dtype),
         )
+
+    def _output_scale(self, loss: Loss, scaling: Scaling) -> Array | float:
+        if not self.precondition:
+            return 1.0
+        return loss.compiled_scale(scaling.target_scale, self._loss_parameter(loss))
 
     def _objective_of(
         self, X, targets: Targets, rows, weights, scaling: Scaling, layout: Layout
     ) -> Objective:
-        unit = targets.loss.unit(scaling.target_scale, self._loss_parameter(targets.loss))
+        unit = targets.loss.unit(scaling.target_scale) / self._output_scale(targets.loss, scaling)
         l1, l2 = scaling.penalty(
             self.alpha * self.l1_ratio, self.alpha * (1 - self.l1_ratio), unit, X.shape[1]
         )
@@ -313,18 +326,12 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         slots = np.zeros((self._solver().n_slots(), len(theta)), theta.dtype)
         return State(theta, slots, np.array([0.0]), np.array([seed], np.uint64), rate=0.0)
 
-    def _resume(self, state: State, scaling: Scaling) -> None:
+    def _resume(self, state: State) -> None:
         """Take over weights, and the solver's state where it is the same solver's.
 
         The weights carry on in units of the first fit; so do the generator and the counters.
         """
         old = self._state
-        if old["theta"].shape != state.theta.shape:
-            raise ValueError(
-                f"warm_start and partial_fit need the same features and outputs as before: "
-                f"{old['theta'].shape[0]} parameters were fitted, this data asks for "
-                f"{state.theta.shape[0]}."
-            )
         state.theta[:] = old["theta"]
         state.rng = old["rng"].copy()
         state.n_updates, state.t = old["n_updates"], old["t"]
@@ -407,6 +414,11 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         if validation.rows is None:
             X_val, y_val, weights = self._validate_held_out(validation, X.dtype)
             Y = self._encode(y_val, X.dtype, "y_val")
+            if Y.shape[1] != targets.Y.shape[1]:
+                raise ValueError(
+                    f"y_val has {Y.shape[1]} targets, y has {targets.Y.shape[1]}; they must be "
+                    "as many."
+                )
             validation = validation._replace(sample_weight=weights)
         if self.scoring != "loss":
             evaluate = scorer_of(self, self.scoring)
@@ -438,10 +450,9 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         return negated_loss
 
     def _validate_held_out(self, validation: Validation, dtype) -> tuple[Any, Array, Array | None]:
-        try:
-            X, y = self._validate(validation.X, validation.y, dtype, reset=False)
-        except ValueError as error:
-            raise ValueError(f"X_val or y_val: {error}") from error
+        X, y = self._validate(
+            validation.X, validation.y, dtype, reset=False, names=("X_val", "y_val")
+        )
         return X, y, _targets.weights_of(validation.sample_weight, X, "sample_weight_val")
 
     def _train(self, trainer: Trainer, partial: bool) -> None:
@@ -501,9 +512,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         """X W + b, (n_samples, n_outputs)."""
         check_is_fitted(self)
         W, b = self._get_coef()
-        X = validate_data(
-            self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32]
-        )
+        X = check_rows(self, X, reset=False, dtype=[np.float64, np.float32])
         return np.asarray(X @ W) + b
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -514,20 +523,3 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.sparse = True
         return tags
 
-
-def _canonical(X):
-    """CSR without duplicate entries, with 32-bit column indices; the user's own where it is
-    so already."""
-    if not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()
-    if X.indices.dtype != np.int32:
-        if X.shape[1] > np.iinfo(np.int32).max:
-            raise ValueError(f"X has {X.shape[1]} columns; at most 2**31 - 1 are supported.")
-        indices = X.indices.astype(np.int32)
-        copy = type(X)(X.shape, dtype=X.dtype)
-        copy.data, copy.indices, copy.indptr = X.data, indices, X.indptr
-        with suppress(AttributeError):
-            copy.has_canonical_format = True
-        X = copy
-    return X

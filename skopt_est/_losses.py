@@ -58,8 +58,8 @@ class Loss:
         """The raw prediction of the best constant model, one number an output."""
         return np.average(y, axis=0, weights=weights)
 
-    def unit(self, scale: Array, parameter: float) -> Array:
-        """The loss of one output in its own units, over the loss of y / scale as compiled."""
+    def unit(self, scale: Array) -> Array:
+        """The loss of an output over that of its y / scale and f / scale."""
         return scale**2
 
     def compiled_parameter(self, scale: Array, parameter: float) -> Array | float:
@@ -67,7 +67,7 @@ class Loss:
         return parameter
 
     def compiled_scale(self, scale: Array, parameter: float) -> Array | float:
-        """A factor on the compiled loss that keeps its gradients of order one."""
+        """A factor on the loss of y / scale that keeps its gradients of order one."""
         return 1.0
 
     def curvature(self, y: Array, constant: Array) -> Array | float:
@@ -81,7 +81,7 @@ class Loss:
 
     def magnitude(self, mean: Array, deviation: Array, parameter: float) -> float:
         """The size of the loss of a constant model, for relative tolerances."""
-        return float(self.unit(deviation, parameter).sum())
+        return float((self.unit(deviation) / self.compiled_scale(deviation, parameter)).sum())
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class AbsoluteError(Loss):
     def constant(self, y, weights, parameter):
         return weighted_quantile(y, self.level, weights)
 
-    def unit(self, scale, parameter):
+    def unit(self, scale):
         return scale
 
     def curvature(self, y, constant):
@@ -121,9 +121,6 @@ class Huber(Loss):
 
     def constant(self, y, weights, parameter):
         return weighted_quantile(y, 0.5, weights)
-
-    def unit(self, scale, parameter):
-        return scale**2 * np.minimum(1.0, parameter / scale)
 
     def compiled_parameter(self, scale, parameter):
         return parameter / scale
@@ -156,7 +153,7 @@ class Poisson(Loss):
         # All targets zero would put the constant at minus infinity: half a count stands in.
         return np.log(np.maximum(np.average(y, axis=0, weights=weights), 0.5 / len(y)))
 
-    def unit(self, scale, parameter):
+    def unit(self, scale):
         return np.ones_like(scale)
 
     def curvature(self, y, constant):
@@ -200,7 +197,7 @@ class LogLossBinary(Loss):
         share = np.clip(np.average(y, axis=0, weights=weights), 0.5 / len(y), 1 - 0.5 / len(y))
         return np.log(share / (1 - share))
 
-    def unit(self, scale, parameter):
+    def unit(self, scale):
         return np.ones_like(scale)
 
     def curvature(self, y, constant):

@@ -56,7 +56,10 @@ def class_factors(class_weight, classes: Array, codes: Array, weights: Array | N
         mass = np.bincount(codes, weights, minlength=len(classes)).astype(np.float64)
         share = np.where(mass > 0, mass, np.inf) / mass.sum()
         return 1.0 / (len(classes) * share)
-    return compute_class_weight(class_weight, classes=classes, y=classes[codes])
+    factors = compute_class_weight(class_weight, classes=classes, y=classes[codes])
+    if not np.isfinite(factors).all() or (factors < 0).any():
+        raise ValueError(f"class_weight={class_weight!r} must have finite weights of at least 0.")
+    return factors
 
 
 def with_class_factors(weights: Array | None, factors: Array | None, Y: Array) -> Array | None:

@@ -168,7 +168,8 @@ class Trainer:
         objective, state, settings = self.objective, self.state, self.settings
         start = time.perf_counter()
         rows = objective.rows
-        if settings.shuffle:
+        # One batch of all rows is summed in their own order.
+        if settings.shuffle and self.n_batches > 1:
             rows = engine.shuffled(rows, state.rng)
         t = np.arange(state.n_updates + 1, state.n_updates + self.n_batches + 1, dtype=float)
         part = np.arange(self.n_batches) / self.n_batches
@@ -234,9 +235,10 @@ class Trainer:
 
     def _slow_down(self) -> bool:
         """On a stall: lower the rate of the adaptive schedule; False if that is at its end."""
-        if self.settings.learning_rate != "adaptive" or self.state.rate < ADAPTIVE_FLOOR:
+        lower = self.state.rate / ADAPTIVE_FACTOR
+        if self.settings.learning_rate != "adaptive" or lower < ADAPTIVE_FLOOR:
             return False
-        self.state.rate /= ADAPTIVE_FACTOR
+        self.state.rate = lower
         self.monitor.reset_patience()
         return True
 

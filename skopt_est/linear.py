@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skopt_est import _targets
+from skopt_est import _docs, _targets
 from skopt_est._base import OptimizerEstimator, Targets
 from skopt_est._losses import LOSSES
 
@@ -20,8 +20,77 @@ Array = np.ndarray
 NAMES = ("squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma")
 
 
+@_docs.document(
+    parameters=_docs.PARAMETERS,
+    attributes=_docs.ATTRIBUTES,
+    rows=_docs.FIT.replace("TARGETS", " or (n_samples, n_targets)"),
+    raises=_docs.RAISES,
+)
 class LinearRegression(MultiOutputMixin, RegressorMixin, OptimizerEstimator):
-    """placeholder"""
+    """Linear model with six losses, trained by a solver of your choice.
+
+    With weights s_i of the samples and S their sum it minimises ::
+
+        F(W, b) = (1/S) sum_i s_i loss(y_i, x_i W + b)
+                  + alpha (l1_ratio |W|_1 + (1 - l1_ratio) / 2 |W|_2²)
+
+    Several targets are fitted as so many models with the same alpha.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma"}, \
+default="squared_error"
+        The loss of a target y at the raw prediction f:
+
+        - "squared_error": (y - f)² / 2;
+        - "absolute_error": abs(y - f);
+        - "huber": (y - f)² / 2 where abs(y - f) <= delta, else
+          delta (abs(y - f) - delta / 2);
+        - "quantile": quantile (y - f) where y > f, else (1 - quantile) (f - y);
+        - "poisson": exp(f) - y f, y at least 0; predicts exp(f);
+        - "gamma": f + y exp(-f), y greater than 0; predicts exp(f).
+
+    {parameters}
+
+    delta : float, default=1.35
+        Where "huber" turns linear, in the units of y.
+
+    quantile : float in (0, 1), default=0.5
+        The quantile that "quantile" predicts.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Weights.
+
+    intercept_ : float or ndarray of shape (n_targets,)
+        Intercept.
+
+    {attributes}
+
+    See Also
+    --------
+    LogisticRegression : The same for classification.
+    sklearn.linear_model.ElasticNet : The same minimiser for "squared_error", with the same
+        `alpha` and `l1_ratio`.
+    sklearn.linear_model.Ridge : The same with its alpha = ``alpha * S``.
+    sklearn.linear_model.PoissonRegressor : The same with the same `alpha`.
+
+    Notes
+    -----
+    Each solver step is followed by the penalty's proximal step in the solver's own metric, so
+    that L1 gives zeros and all solvers have the same fixed point. Sparse rows cost what their
+    non-zero entries do: weights of absent columns are brought up to date in closed form.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skopt_est import LinearRegression
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> reg = LinearRegression(solver="adagrad", alpha=0.0, random_state=0).fit(X, y)
+    >>> round(reg.score(X, y), 2)
+    0.51
+    """
 
     _parameter_constraints: dict[str, list[Any]] = {
         **OptimizerEstimator._parameter_constraints,
@@ -108,7 +177,27 @@ class LinearRegression(MultiOutputMixin, RegressorMixin, OptimizerEstimator):
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> Self:
-        """Fit the model."""
+        """Fit the model.
+
+        Parameters
+        ----------
+        {rows}
+
+        Returns
+        -------
+        LinearRegression
+            The fitted estimator.
+
+        Raises
+        ------
+        {raises}
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` was reached first, or training diverged and the best weights before
+            that were kept.
+        """
         return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -122,7 +211,23 @@ class LinearRegression(MultiOutputMixin, RegressorMixin, OptimizerEstimator):
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> Self:
-        """Train for one epoch on these rows."""
+        """Train for one epoch on these rows; nothing stops it or is held out.
+
+        Weights, the solver's state and the units of training are those of the calls before.
+
+        Parameters
+        ----------
+        {rows}
+
+        Returns
+        -------
+        LinearRegression
+            The fitted estimator.
+
+        Raises
+        ------
+        {raises}
+        """
         return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val, partial=True)
 
     def _targets(self, y, weights, dtype, partial, classes) -> Targets:

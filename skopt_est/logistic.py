@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from skopt_est import _targets
+from skopt_est import _docs, _targets
 from skopt_est._base import OptimizerEstimator, Targets
 from skopt_est._losses import LOSSES, LogLossMultinomial
 
@@ -21,8 +21,68 @@ __all__ = ["LogisticRegression"]
 Array = np.ndarray
 
 
+@_docs.document(
+    parameters=_docs.PARAMETERS,
+    attributes=_docs.ATTRIBUTES,
+    rows=_docs.FIT.replace("TARGETS", ""),
+    raises=_docs.RAISES,
+)
 class LogisticRegression(ClassifierMixin, OptimizerEstimator):
-    """placeholder"""
+    """Logistic regression, binary and multinomial, trained by a solver of your choice.
+
+    With weights s_i of the samples (class weights multiplied in) and S their sum it minimises ::
+
+        F(W, b) = (1/S) sum_i s_i log_loss(y_i, x_i W + b)
+                  + alpha (l1_ratio |W|_1 + (1 - l1_ratio) / 2 |W|_2²)
+
+    where log_loss is ``softplus(f) - y f`` for two classes (one column of weights) and
+    ``logsumexp(f) - f_y`` for more (one softmax over all classes).
+
+    Parameters
+    ----------
+    {parameters}
+
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class, multiplied into the weights of its samples. "balanced" is
+        ``S / (n_classes * S_class)``, by weight.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Weights; for two classes those of ``classes_[1]``.
+
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts.
+
+    classes_ : ndarray of shape (n_classes,)
+        The class labels.
+
+    {attributes}
+
+    See Also
+    --------
+    LinearRegression : The same for regression.
+    sklearn.linear_model.LogisticRegression : The same minimiser with
+        ``C = 1 / (alpha * S)``; its penalty also has `l1_ratio`.
+    sklearn.linear_model.SGDClassifier : One update rule; its `alpha` is the same.
+
+    Notes
+    -----
+    Each solver step is followed by the penalty's proximal step in the solver's own metric, so
+    that L1 gives zeros and all solvers have the same fixed point. Sparse rows cost what their
+    non-zero entries do: weights of absent columns are brought up to date in closed form.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skopt_est import LogisticRegression
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> clf = LogisticRegression(solver="adam", alpha=1e-3, random_state=0)
+    >>> round(make_pipeline(StandardScaler(), clf).fit(X, y).score(X, y), 2)
+    0.99
+    """
 
     _parameter_constraints: dict[str, list[Any]] = {
         **OptimizerEstimator._parameter_constraints,
@@ -103,7 +163,27 @@ class LogisticRegression(ClassifierMixin, OptimizerEstimator):
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> Self:
-        """Fit the model."""
+        """Fit the model.
+
+        Parameters
+        ----------
+        {rows}
+
+        Returns
+        -------
+        LogisticRegression
+            The fitted estimator.
+
+        Raises
+        ------
+        {raises}
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` was reached first, or training diverged and the best weights before
+            that were kept.
+        """
         return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -118,7 +198,26 @@ class LogisticRegression(ClassifierMixin, OptimizerEstimator):
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> Self:
-        """Train for one epoch on these rows."""
+        """Train for one epoch on these rows; nothing stops it or is held out.
+
+        Weights, the solver's state and the units of training are those of the calls before.
+
+        Parameters
+        ----------
+        {rows}
+
+        classes : array-like of shape (n_classes,), default=None
+            All labels that may come; needed in the first call only.
+
+        Returns
+        -------
+        LogisticRegression
+            The fitted estimator.
+
+        Raises
+        ------
+        {raises}
+        """
         return self._fit(
             X,
             y,
@@ -251,6 +350,7 @@ class LogisticRegression(ClassifierMixin, OptimizerEstimator):
         ndarray of shape (n_samples, n_classes)
         """
         f = self._raw_prediction(X)
+        exact = f.astype(np.float64)
         if f.shape[1] > 1:
-            return log_softmax(f, axis=1)
-        return np.hstack([log_expit(-f), log_expit(f)])
+            return log_softmax(exact, axis=1).astype(f.dtype)
+        return np.hstack([log_expit(-exact), log_expit(exact)]).astype(f.dtype)

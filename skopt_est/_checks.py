@@ -1,0 +1,98 @@
+"""scikit-learn's validation of X and y, with errors that say where the fault lies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import _num_samples, validate_data
+
+Array = np.ndarray
+
+
+def check_rows(estimator: Any, X: Any, *, reset: bool, dtype: Any, name: str = "X") -> Any:
+    """X as a C-ordered array or canonical CSR matrix of one of these dtypes."""
+    try:
+        X = validate_data(
+            estimator, X, reset=reset, accept_sparse="csr", dtype=dtype, order="C"
+        )
+    except ValueError as error:
+        raise ValueError(_located(X, name, error)) from error
+    return canonical(X) if issparse(X) else X
+
+
+def check_rows_and_targets(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    reset: bool,
+    dtype: Any,
+    numeric: bool,
+    names: tuple[str, str] = ("X", "y"),
+) -> tuple[Any, Array]:
+    """X as `check_rows` gives it, and y, one or (numeric) several columns."""
+    try:
+        X_valid, y_valid = validate_data(
+            estimator,
+            X,
+            y,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=dtype,
+            order="C",
+            multi_output=numeric,
+            y_numeric=numeric,
+        )
+    except ValueError as error:
+        text = str(error)
+        if text.startswith("could not convert"):
+            in_X = hasattr(X, "shape") or np.asarray(X, object).ndim == 2
+            located = _located(X, names[0], error) if in_X else text
+            text = located if located != text else f"{names[1]} is not numeric: {text}"
+        elif "inconsistent numbers of samples" in text:
+            text = (
+                f"{names[0]} has {_num_samples(X)} samples, {names[1]} has {_num_samples(y)}; "
+                f"they must be as many. ({text})"
+            )
+        elif names[0] not in text and names[1] not in text:
+            text = f"{names[0]}, {names[1]}: {text}"
+        raise ValueError(text) from error
+    return (canonical(X_valid) if issparse(X_valid) else X_valid), y_valid
+
+
+def _located(X: Any, name: str, error: ValueError) -> str:
+    """The error's text; where it is a failed conversion, with the column that did not convert."""
+    text = str(error)
+    if not text.startswith("could not convert"):
+        return text if name == "X" or name in text else f"{name}: {text}"
+    columns = getattr(X, "columns", None)
+    values = np.asarray(X, dtype=object)
+    for j in range(values.shape[1] if values.ndim == 2 else 0):
+        try:
+            values[:, j].astype(np.float64)
+        except (ValueError, TypeError):
+            column = repr(columns[j]) if columns is not None else str(j)
+            return (
+                f"Column {column} of {name} is not numeric: {text}. Encode it first, with "
+                "sklearn.preprocessing.OneHotEncoder for one."
+            )
+    return text
+
+
+def canonical(X: Any) -> Any:
+    """CSR without duplicate entries and with 32-bit column indices; the user's own matrix
+    where it is so already."""
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    if X.indices.dtype != np.int32:
+        if X.shape[1] > np.iinfo(np.int32).max:
+            raise ValueError(f"X has {X.shape[1]} columns; at most 2**31 - 1 are supported.")
+        narrow = type(X)(X.shape, dtype=X.dtype)
+        narrow.data, narrow.indptr = X.data, X.indptr
+        narrow.indices = X.indices.astype(np.int32)
+        narrow.has_canonical_format = True
+        X = narrow
+    return X

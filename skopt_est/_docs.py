@@ -1,0 +1,215 @@
+"""Text that the docstrings of all estimators share: written once, put in at import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from textwrap import indent
+
+PARAMETERS = """\
+solver : {"gd", "sgd", "adagrad", "rmsprop", "adam", "nadam", "amsgrad", "lbfgs"}, \
+default="adam"
+    The optimizer; :mod:`skopt_est.solvers` has the recurrence and the reference of each. All
+    minimise the same objective. "gd" and "lbfgs" use all rows for a step, the others batches.
+
+alpha : float, default=1e-4
+    Strength of the penalty. Means the same for every solver, batch size and number of rows.
+
+l1_ratio : float in [0, 1], default=0.0
+    Share of the L1 norm in the penalty: 0 is ridge, 1 is lasso.
+
+batch_size : int or "auto", default="auto"
+    Rows of one step; "auto" is 256. At most all rows. Unused by "gd" and "lbfgs".
+
+learning_rate : {"constant", "invscaling", "adaptive", "cosine", "one_cycle"} or callable, \
+default="adaptive"
+    How the rate goes on from `learning_rate_init`:
+
+    - "constant": not at all;
+    - "invscaling": divided by ``t ** power_t`` at solver step t;
+    - "adaptive": divided by 5 whenever training stalls (see `tol`), which ends training only
+      once the rate is below 1e-6;
+    - "cosine": half a cosine from 1 to 0 over the `max_iter` epochs;
+    - "one_cycle": up from 1/25 over the first 30 % of the `max_iter` epochs, then down to zero;
+    - a callable of the progress in [0, 1) that returns the factor on `learning_rate_init`.
+
+    Unused by "lbfgs".
+
+learning_rate_init : float or "auto", default="auto"
+    The first learning rate, in the units of training (see `precondition`). "auto" is made from
+    the data for "gd" (1 / L, L the smoothness of the objective) and "sgd" (from the row norms),
+    and is a constant for the others: 0.1 for "adagrad", 0.003 for "rmsprop", else 0.01.
+    Unused by "lbfgs".
+
+power_t : float, default=0.5
+    Exponent of "invscaling".
+
+max_iter : int, default=1000
+    Most epochs of one fit; for "lbfgs" iterations. The horizon of "cosine", "one_cycle" and
+    callables.
+
+shuffle : bool, default=True
+    Whether rows are put in a new random order for each epoch. Full-batch steps don't need it.
+
+random_state : int, RandomState instance or None, default=None
+    Seed of the order of rows and of the hold-out split.
+
+tol : float or "auto", default="auto"
+    An epoch improves if it lowers the least objective so far (early stopping: raises the best
+    validation score) by more than this. "auto" is 1e-5 times the objective of the best
+    constant model, and 1e-4 for a score. For "lbfgs" the largest entry of the gradient at which
+    it stops, in units of training; "auto" is 1e-5.
+
+verbose : bool or int, default=False
+    Print a line each epoch, or every so many.
+
+warm_start : bool, default=False
+    Whether fit goes on from the fit before: with its weights, counters, generator, units of
+    training and, for an unchanged solver, its moments and learning rate.
+
+momentum : float in [0, 1), default=0.0
+    Momentum of "sgd".
+
+nesterovs_momentum : bool, default=True
+    Whether that momentum is Nesterov's.
+
+beta_1 : float in [0, 1), default=0.9
+    Decay of the first moment, the mean gradient, in "adam", "nadam" and "amsgrad".
+
+beta_2 : float in [0, 1), default=0.999
+    Decay of the second moment, the mean square, in "adam", "nadam" and "amsgrad".
+
+rho : float in [0, 1), default=0.9
+    Decay of the mean square in "rmsprop".
+
+epsilon : float, default=1e-8
+    Added to the root in "adagrad", "rmsprop", "adam", "nadam" and "amsgrad", after bias
+    correction.
+
+early_stopping : bool, default=False
+    Whether the validation score decides when to stop. The weights of the best epoch are kept.
+
+validation_fraction : float in (0, 1), default=0.1
+    Share of the rows that `early_stopping` holds out (stratified by class) where `fit` is not
+    given `X_val` and `y_val`.
+
+n_iter_no_change : int or inf, default=5
+    Training has stalled after so many epochs in a row that did not improve.
+
+scoring : str, callable or None, default="loss"
+    The validation score: "loss" is the mean loss, negated; None is the estimator's own `score`;
+    else the name of a scikit-learn scorer or a callable ``(estimator, X, y)``.
+
+average : bool or int, default=False
+    Whether `coef_` is the average of the weights over solver steps (Polyak & Juditsky 1992); an
+    int begins with the step after which so many samples have been seen. Unused by "lbfgs".
+
+dtype : {"auto", "float32", "float64"}, default="auto"
+    Precision of training; "auto" is that of X if it is one of these, else float64.
+
+precondition : bool, default=True
+    Train in standardised units: columns with deviation one and, where X is dense and there is an
+    intercept, mean zero; for the losses whose scale is the target's, targets likewise. X is not
+    copied. This changes the path, not the objective or its minimiser, and it is what makes rates
+    comparable between data sets. False starts from zeros in the data's own units.
+
+polish_iter : int or "auto", default="auto"
+    Full-batch proximal steps after training, each kept only if it lowers the objective, which
+    give an L1 solution its exact zeros. "auto" is 10 where ``alpha * l1_ratio > 0``. Never after
+    early stopping, and not in `partial_fit`.
+
+fit_intercept : bool, default=True
+    Whether there is an intercept. It is never penalised.
+"""
+
+ATTRIBUTES = """\
+n_iter_ : int
+    Epochs trained (iterations of "lbfgs").
+
+t_ : int
+    Samples seen by training; rows held out or of weight zero don't count.
+
+n_updates_ : int
+    Solver steps made.
+
+loss_curve_ : list of float
+    The objective by epoch: the mean of the batch losses as they were met, plus the penalty at
+    the epoch's end. Where all rows make one batch it is exact, at the weights before the step;
+    for "lbfgs" it is exact, after the step.
+
+loss_ : float
+    The last value of `loss_curve_`.
+
+best_loss_ : float
+    Its least value.
+
+validation_scores_ : list of float or None
+    The validation score by epoch, where there are validation rows.
+
+best_validation_score_ : float or None
+    The greatest of them.
+
+best_iter_ : int
+    The epoch, from 1, that had the best validation score (early stopping) or the least loss.
+
+history_ : list of dict
+    One record an epoch: "epoch", "loss", "validation_score", "learning_rate" (of its last step)
+    and "seconds". ``pandas.DataFrame(est.history_)`` is a table of it.
+
+learning_rate_init_ : float
+    The first learning rate, where "auto" stands for what was found. Not set by "lbfgs".
+
+n_features_in_ : int
+    Number of columns of X.
+
+feature_names_in_ : ndarray of shape (n_features_in_,)
+    Names of the columns, where X has names that are strings.
+"""
+
+FIT = """\
+X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    Training rows. float32 and float64 in C order, and CSR, are used where they lie; anything
+    else is converted.
+
+y : array-like of shape (n_samples,)TARGETS
+    Targets.
+
+sample_weight : array-like of shape (n_samples,), default=None
+    Weights of the rows. A weight of two is a row twice; a row of weight zero is as good as
+    absent.
+
+X_val : {array-like, sparse matrix} of shape (n_validation, n_features), default=None
+    Validation rows, scored after each epoch.
+
+y_val : array-like with n_validation entries, default=None
+    Their targets.
+
+sample_weight_val : array-like of shape (n_validation,), default=None
+    Their weights.
+"""
+
+RAISES = """\
+ValueError
+    For bad data or parameters, naming which; the estimator stays as it was. Also if training
+    meets a non-finite number before any epoch was complete.
+"""
+
+
+def document(**texts: str) -> Callable[[type], type]:
+    """A class decorator that puts the shared texts where `{name}` stands in the docstrings of
+    the class and of `fit` and `partial_fit`."""
+
+    def fill(text: str, margin: str) -> str:
+        for name, part in texts.items():
+            text = text.replace(
+                margin + "{" + name + "}", indent(part, margin).rstrip("\n")
+            )
+        return text
+
+    def decorate(cls: type) -> type:
+        cls.__doc__ = fill(cls.__doc__ or "", "    ")
+        for name in ("fit", "partial_fit"):
+            method = getattr(cls, name)
+            method.__doc__ = fill(method.__doc__ or "", "        ")
+        return cls
+
+    return decorate
