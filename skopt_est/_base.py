@@ -478,7 +478,8 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         self, X, targets: Targets, rows, weights, scaling: Scaling, objective: Objective
     ) -> Array:
         per_row, _ = self._curvatures(targets, rows, weights, scaling)
-        bound = float(np.mean(np.broadcast_to(per_row, X.shape[0])[rows]))
+        per_row = np.broadcast_to(per_row, X.shape[0])[rows]
+        bound = float(np.average(per_row, weights=None if weights is None else weights[rows]))
         if scaling.scale is None:
             columns = _scaling.column_squares(X, rows, weights)
         else:

@@ -47,8 +47,12 @@ def run(trainer: Trainer, gtol: float, one_iteration: bool = False) -> None:
         return value, np.concatenate([g[:n] + l1, g[n:], l1 - g[:n]])
 
     def callback(intermediate_result) -> None:
+        record(intermediate_result.x)
+        if settings.early_stopping and trainer.monitor.stalled:
+            raise StopIteration
+
+    def record(x: Array) -> None:
         nonlocal clock, evaluations
-        x = intermediate_result.x
         state.theta[:] = join(x)
         state.n_updates += 1
         state.t += evaluations * len(objective.rows)
@@ -60,31 +64,30 @@ def run(trainer: Trainer, gtol: float, one_iteration: bool = False) -> None:
         clock = now
         trainer.judge(loss, score)
         trainer.report()
-        if settings.early_stopping and trainer.monitor.stalled:
-            raise StopIteration
 
     start, bounds = state.theta.astype(np.float64), None
     if split:
         start = np.concatenate([start, np.maximum(-start[:n], 0)])
         start[:n] = np.maximum(start[:n], 0)
         bounds = [(0, None)] * n + [(None, None)] * (size - n) + [(0, None)] * n
-    with np.errstate(over="ignore", invalid="ignore"):
-        result = minimize(
-            fun,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            callback=callback,
-            options={
-                "maxiter": max_iter,
-                "maxfun": 20 * max_iter,
-                "gtol": gtol,
-                # the precision at which F is known
-                "ftol": 16 * np.finfo(theta.dtype).eps,
-                "maxls": 50,
-            },
-        )
+    result = minimize(
+        fun,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        callback=callback,
+        options={
+            "maxiter": max_iter,
+            "maxfun": 20 * max_iter,
+            "gtol": gtol,
+            # the precision at which F is known
+            "ftol": 16 * np.finfo(theta.dtype).eps,
+            "maxls": 50,
+        },
+    )
+    if result.nit == 0:
+        record(result.x)  # the start was the minimum
     state.theta[:] = join(result.x)
     if not np.isfinite(state.theta).all() or not np.isfinite(result.fun):
         raise ValueError(

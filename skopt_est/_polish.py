@@ -19,8 +19,10 @@ def polish(objective: Objective, theta: Array, curvature: Array, max_iter: int) 
     Parameters
     ----------
     curvature : ndarray (n_parameters,)
-        Bound of the data term's second derivative in each parameter alone. The step of
-        parameter j is 1 / (kappa curvature_j), with kappa doubled where that is too long.
+        Second derivative of the data term in each parameter alone. The step of parameter j is
+        1 / (kappa curvature_j), kappa from the last step and the change of the gradient along
+        it (Barzilai & Borwein 1988; SpaRSA, Wright, Nowak & Figueiredo 2009), doubled where the
+        objective rose.
     """
     n, l1, l2 = objective.layout.n_weights, objective.l1, objective.l2
     grad, trial_grad = np.empty_like(theta), np.empty_like(theta)
@@ -39,6 +41,9 @@ def polish(objective: Objective, theta: Array, curvature: Array, max_iter: int) 
         if not trial_value < value:
             kappa *= 2.0
             continue
+        move = (trial - theta).astype(np.float64)
+        along = float(move @ (trial_grad - grad)) / float(move @ (curvature * move))
+        kappa = along if along > 1e-3 * kappa else kappa / 2.0
         theta, value, kept = trial, trial_value, kept + 1
         grad, trial_grad = trial_grad, grad
         if kept == max_iter:

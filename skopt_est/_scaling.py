@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from skopt_est._core import engine
 from skopt_est._layout import Layout
@@ -89,10 +88,9 @@ def column_squares(X, rows: Array, row_weight: Array | None) -> Array:
     """Weighted mean square of each column over these rows, float64."""
     if not issparse(X):
         return engine.column_moments(X, rows, row_weight, False)[1]
-    weights = np.zeros(X.shape[0], X.dtype)
+    weights = np.zeros(X.shape[0])
     weights[rows] = 1 if row_weight is None else row_weight[rows]
-    mean, variance = mean_variance_axis(X, axis=0, weights=weights)
-    return variance.astype(np.float64) + mean.astype(np.float64) ** 2
+    return engine.column_squares(X, weights)
 
 
 def measure(

@@ -11,7 +11,11 @@ Array = np.ndarray
 
 def regression_targets(y: Array, dtype: np.dtype, argument: str) -> Array:
     """y as an (n, n_targets) matrix."""
-    Y = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
+    try:
+        with np.errstate(over="ignore"):
+            Y = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{argument} is not numeric: {error}") from error
     if not np.isfinite(Y).all():
         raise ValueError(f"{argument} has values too large for {np.dtype(dtype).name}.")
     return Y

@@ -647,6 +647,42 @@ cdef void _moments(
             square[j] /= total
 
 
+def column_squares(X, row_weight):
+    """Weighted mean square of each column of a CSR matrix, rows of weight zero left out."""
+    out = np.zeros(X.shape[1])
+    weights = np.ones(X.shape[0]) if row_weight is None else row_weight
+    cdef double[::1] square = out, w = np.ascontiguousarray(weights, np.float64)
+    cdef const int32_t[::1] indices = X.indices
+    cdef const int64_t[::1] indptr = X.indptr.astype(np.int64, copy=False)
+    cdef const float[::1] xf
+    cdef const double[::1] xd
+    cdef double total = weights.sum()
+    if X.nnz == 0 or total == 0:
+        return out
+    if w.shape[0] != X.shape[0]:
+        raise ValueError(f"row_weight has {w.shape[0]} entries, X {X.shape[0]} rows")
+    if X.dtype == np.float32:
+        xf = X.data
+        with nogil:
+            _column_squares(&xf[0], &indices[0], indptr, w, square)
+    else:
+        xd = X.data
+        with nogil:
+            _column_squares(&xd[0], &indices[0], indptr, w, square)
+    return out / total
+
+
+cdef void _column_squares(
+    const real* x, const int32_t* indices, const int64_t[::1] indptr, const double[::1] w,
+    double[::1] square,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int64_t p
+    for i in range(w.shape[0]):
+        for p in range(indptr[i], indptr[i + 1]):
+            square[indices[p]] += w[i] * <double> x[p] * x[p]
+
+
 def squared_norms(Data data):
     """The squared norm of each row as the solver sees it (shifted and scaled), float64."""
     out = np.zeros(data.n)

@@ -1,0 +1,164 @@
+"""The engine's value and gradient against central differences of a loss written in NumPy.
+
+The differences are taken of the oracle's value (exact.py), in double precision, so they say
+at once that the engine's gradient belongs to its value and that its value is the right one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from exact import Objective
+from scipy import sparse
+
+from skopt_est._core import available, get_engine
+from skopt_est._losses import LOSSES
+
+OUTPUTS = {"log_loss_binary": 1, "log_loss_multinomial": 3}  # two for all others
+PARAMETER = {"huber": 1.35, "quantile": 0.3}
+
+
+@dataclass
+class Case:
+    """The mean over rows of weight * loss, at rows (x - shift) * inv_scale."""
+
+    name: str
+    X: np.ndarray | sparse.csr_matrix
+    Y: np.ndarray
+    theta: np.ndarray  # weights feature-major (d, k), then k intercepts
+    weight: np.ndarray | None = None
+    shift: np.ndarray | None = None
+    inv_scale: np.ndarray | None = None
+    intercept: bool = True
+
+    @property
+    def outputs(self):
+        return len(self.theta) // (self.X.shape[1] + 1)
+
+    def oracle(self, theta):
+        d, k = self.X.shape[1], self.outputs
+        rows = self.X.toarray() if sparse.issparse(self.X) else self.X
+        rows = rows - (0 if self.shift is None else self.shift)
+        rows = rows * (1 if self.inv_scale is None else self.inv_scale)
+        loss, Y = self.name, self.Y
+        if loss.startswith("log_loss"):
+            loss, Y = "log_loss", self.Y.ravel()
+        settings = {"delta": PARAMETER["huber"], "quantile": PARAMETER["quantile"]}
+        # The weights sum to n: dividing by their sum is dividing by n.
+        F = Objective(rows, Y, loss, alpha=0.0, sample_weight=self.weight, **settings)
+        return F(theta[: d * k].reshape(d, k).T, theta[d * k :] * self.intercept)
+
+    def differences(self, step=3e-6):
+        moves = step * np.eye(len(self.theta))
+        return np.array(
+            [self.oracle(self.theta + m) - self.oracle(self.theta - m) for m in moves]
+        ) / (2 * step)
+
+    def engine(self, engine, dtype):
+        def cast(a):
+            return None if a is None else np.ascontiguousarray(a, dtype=dtype)
+
+        rows = self.X.astype(dtype) if sparse.issparse(self.X) else cast(self.X)
+        code, parameter = LOSSES[self.name].code, PARAMETER.get(self.name, 0.0)
+        arrays = (cast(self.weight), cast(self.shift), cast(self.inv_scale))
+        data = engine.Data(rows, cast(self.Y), code, parameter, *arrays)
+        gradient = np.full(self.theta.shape, np.nan, dtype=dtype)
+        value = engine.value_and_gradient(
+            data, cast(self.theta), self.outputs, self.intercept, gradient
+        )
+        assert isinstance(value, float)
+        return value, gradient
+
+
+def make(name, form="dense", *, n=67, d=13, k=None, weighted=False, scaled=False, intercept=True):
+    """Random data; the residuals are nowhere near a kink. 67 and 13 fill no vector evenly."""
+    rng = np.random.default_rng(n + d)
+    k = k or OUTPUTS.get(name, 2)
+    X = rng.standard_normal((n, d)) * np.geomspace(0.5, 2, d)
+    if form == "csr":
+        X *= rng.random((n, d)) < 0.3
+        X[n // 2] = 0.0  # an empty row
+        X = sparse.csr_matrix(X)
+    if name == "log_loss_multinomial":
+        Y = (np.arange(n) % k).astype(float).reshape(n, 1)
+    elif name == "log_loss_binary":
+        Y = (np.arange(n) % 2).astype(float).reshape(n, 1)
+    elif name == "poisson":
+        Y = rng.poisson(2.0, (n, k)).astype(float)
+    elif name == "gamma":
+        Y = rng.gamma(2.0, 1.0, (n, k)) + 0.1
+    else:
+        Y = 2 * rng.standard_normal((n, k))
+    theta = np.concatenate([0.3 * rng.standard_normal(d * k), 0.2 * rng.standard_normal(k)])
+    case = Case(name, X, Y, theta, intercept=intercept)
+    if weighted:
+        case.weight = rng.uniform(0.1, 3, n)
+        case.weight[3::11] = 0.0
+        case.weight *= n / case.weight.sum()
+    if scaled:
+        case.inv_scale = np.geomspace(0.5, 2, d)
+        case.shift = 0.3 * rng.standard_normal(d) if form == "dense" and intercept else None
+    return case
+
+
+def assert_close(gradient, expected, bound):
+    """Relative to the gradient's largest entry."""
+    assert np.abs(gradient - expected).max() <= bound * np.abs(expected).max()
+
+
+def check(engine, case):
+    weights = slice(None) if case.intercept else slice(0, -case.outputs)
+    value, gradient = case.engine(engine, np.float64)
+    assert value == pytest.approx(case.oracle(case.theta), rel=1e-12)
+    assert_close(gradient[weights], case.differences()[weights], 1e-6)
+
+    single_value, single = case.engine(engine, np.float32)
+    assert single_value == pytest.approx(value, rel=1e-5)
+    assert_close(single[weights], gradient[weights], 1e-4)
+
+
+@pytest.fixture(params=available())
+def engine(request):
+    """One build of the kernels (instruction set) after another."""
+    return get_engine(request.param)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("form", ["dense", "csr"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradient_is_the_central_difference(engine, name, form, weighted, scaled, intercept):
+    check(engine, make(name, form, weighted=weighted, scaled=scaled, intercept=intercept))
+
+
+@pytest.mark.parametrize("form", ["dense", "csr"])
+@pytest.mark.parametrize("n, d, k", [(3, 1, 3), (9, 1, 2), (300, 40, 1), (600, 3, 9), (9, 700, 4)])
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradient_of_every_shape(engine, name, n, d, k, form):
+    """Few rows, one feature, ends of blocks, more outputs than a vector holds."""
+    k = {"log_loss_binary": 1, "log_loss_multinomial": max(k, 3)}.get(name, k)
+    case = make(name, form, n=n, d=d, k=k, weighted=True)
+    case.theta[: d * k] /= max(1.0, np.sqrt(d / 13))
+    check(engine, case)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_builds_of_the_kernels_agree(name):
+    """The same sums, in another order."""
+    case = make(name, weighted=True, scaled=True, n=500)
+    first_value, first = case.engine(get_engine(available()[0]), np.float64)
+    for build in available():
+        value, gradient = case.engine(get_engine(build), np.float64)
+        assert value == pytest.approx(first_value, rel=1e-12)
+        assert_close(gradient, first, 1e-11)
+
+
+@pytest.mark.parametrize("form", ["dense", "csr"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_nan_weight_makes_the_value_a_nan(engine, name, form):
+    """The kernels may reorder sums, but never assume that numbers are finite."""
+    case = make(name, form)
+    case.theta[2] = np.nan
+    value, _ = case.engine(engine, np.float64)
+    assert np.isnan(value)
