@@ -374,7 +374,9 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         of_rows = None if weights is None else weights[rows]
         parameter = self._loss_parameter(targets.loss)
         constant = targets.loss.constant(Y[rows], of_rows, parameter)
-        return targets.loss.curvature(Y, constant), targets.loss.largest_curvature(Y, constant)
+        scale = float(np.max(self._output_scale(targets.loss, scaling)))
+        typical = targets.loss.curvature(Y, constant)
+        return scale * typical, scale * targets.loss.largest_curvature(Y, constant)
 
     def _settings(
         self, objective: Objective, targets: Targets, weights, batch_size: int

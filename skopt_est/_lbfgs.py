@@ -15,23 +15,29 @@ Array = np.ndarray
 
 
 def run(trainer: Trainer, gtol: float, one_iteration: bool = False) -> None:
-    """Minimise until the projected gradient (in training's units) is below gtol.
+    """Minimise until the projected gradient is below gtol.
 
-    One history entry an iteration; early stopping and the best weights are the trainer's.
+    Works on ``x = root * theta`` with root² the curvature of standardised columns plus the
+    penalty's, so that a strongly penalised weight is no stiffer than another. One history entry
+    an iteration; early stopping and the best weights are the trainer's.
     """
     objective, state, settings = trainer.objective, trainer.state, trainer.settings
-    size, n, l1 = objective.layout.size, objective.layout.n_weights, objective.l1
+    size, n = objective.layout.size, objective.layout.n_weights
+    root = np.ones(size)
+    root[:n] = np.sqrt(1.0 + objective.l2)
+    l1 = objective.l1 / root[:n]
     split = bool(l1.any())
     max_iter = 1 if one_iteration else settings.max_iter
     theta, grad = np.empty_like(state.theta), np.empty_like(state.theta)
     evaluations, clock = 0, time.perf_counter()
-    last_x: Array = np.empty(0)
-    last_loss = np.inf
+    last_x, last_loss = np.empty(0), np.inf
 
     def join(x: Array) -> Array:
-        theta[:] = x[:size]
+        """x, or with an L1 term its positive and negative parts, to theta."""
+        signed = x[:size].copy()
         if split:
-            theta[:n] = x[:n] - x[size:]
+            signed[:n] -= x[size:]
+        theta[:] = signed / root
         return theta
 
     def fun(x: Array) -> tuple[float, Array]:
@@ -39,17 +45,12 @@ def run(trainer: Trainer, gtol: float, one_iteration: bool = False) -> None:
         evaluations += 1
         value, last_loss = objective.training_value(join(x), grad)
         last_x = x.copy()
-        g = grad.astype(np.float64)
+        g = grad / root
         if not split:
             return value, g
         # |w| <= u + v, with equality at the minimum.
         value += float(l1 @ (x[:n] + x[size:] - np.abs(x[:n] - x[size:])))
         return value, np.concatenate([g[:n] + l1, g[n:], l1 - g[:n]])
-
-    def callback(intermediate_result) -> None:
-        record(intermediate_result.x)
-        if settings.early_stopping and trainer.monitor.stalled:
-            raise StopIteration
 
     def record(x: Array) -> None:
         nonlocal clock, evaluations
@@ -65,11 +66,19 @@ def run(trainer: Trainer, gtol: float, one_iteration: bool = False) -> None:
         trainer.judge(loss, score)
         trainer.report()
 
-    start, bounds = state.theta.astype(np.float64), None
+    def callback(intermediate_result) -> None:
+        record(intermediate_result.x)
+        if settings.early_stopping and trainer.monitor.stalled:
+            raise StopIteration
+
+    start, bounds = state.theta * root, None
     if split:
         start = np.concatenate([start, np.maximum(-start[:n], 0)])
         start[:n] = np.maximum(start[:n], 0)
         bounds = [(0, None)] * n + [(None, None)] * (size - n) + [(0, None)] * n
+    # F is known to the precision of its type; a kink leaves no gradient to tell the minimum by
+    ftol = 1e-7 if objective.loss.kinked else 16 * np.finfo(theta.dtype).eps
+    options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "gtol": gtol, "ftol": ftol}
     result = minimize(
         fun,
         start,
@@ -77,14 +86,7 @@ def run(trainer: Trainer, gtol: float, one_iteration: bool = False) -> None:
         method="L-BFGS-B",
         bounds=bounds,
         callback=callback,
-        options={
-            "maxiter": max_iter,
-            "maxfun": 20 * max_iter,
-            "gtol": gtol,
-            # the precision at which F is known
-            "ftol": 16 * np.finfo(theta.dtype).eps,
-            "maxls": 50,
-        },
+        options={**options, "maxls": 50},
     )
     if result.nit == 0:
         record(result.x)  # the start was the minimum
@@ -96,19 +98,30 @@ def run(trainer: Trainer, gtol: float, one_iteration: bool = False) -> None:
         )
     if one_iteration:
         return
+    stalled = settings.early_stopping and trainer.monitor.stalled
+    if not stalled and not result.success and _largest_slope(result, split, n) > gtol:
+        warnings.warn(_why_not(result, max_iter, gtol), ConvergenceWarning, stacklevel=4)
     if settings.early_stopping:
         trainer.restore_best()
-    elif result.status == 1:
-        warnings.warn(
-            f"solver='lbfgs' reached max_iter={settings.max_iter} before its gradient fell below "
-            f"tol ({gtol:g}, in standardised units). Increase max_iter or tol.",
-            ConvergenceWarning,
-            stacklevel=4,
+
+
+def _largest_slope(result, split: bool, n: int) -> float:
+    """The largest entry of the gradient along which the bounds leave room to descend."""
+    slope = np.abs(result.jac)
+    if split:
+        at_bound = (result.x == 0) & (result.jac > 0)
+        slope[:n][at_bound[:n]] = 0
+        slope[-n:][at_bound[-n:]] = 0
+    return float(slope.max())
+
+
+def _why_not(result, max_iter: int, gtol: float) -> str:
+    if result.status == 1:
+        return (
+            f"solver='lbfgs' reached max_iter={max_iter} before its gradient fell below tol "
+            f"({gtol:g}, in standardised units). Increase max_iter or tol."
         )
-    elif not result.success:
-        warnings.warn(
-            f"solver='lbfgs' stopped where its line search found no lower point "
-            f"({result.message}). The weights are the best it met; another solver may do better.",
-            ConvergenceWarning,
-            stacklevel=4,
-        )
+    return (
+        f"solver='lbfgs' stopped where its line search found no lower point ({result.message}). "
+        "The weights are the best it met; another solver may do better."
+    )

@@ -24,7 +24,8 @@ def weighted_quantile(y: Array, q: float, weights: Array | None) -> Array:
     for k, column in enumerate(y.T):
         order = np.argsort(column, kind="stable")
         mass = np.cumsum(np.ones(len(column)) if weights is None else weights[order])
-        out[k] = column[order[min(np.searchsorted(mass, q * mass[-1]), len(column) - 1)]]
+        # a little less, so that rounding of the weights does not decide a tie
+        out[k] = column[order[np.searchsorted(mass, q * mass[-1] * (1 - 1e-12))]]
     return out
 
 
@@ -37,11 +38,13 @@ class Loss:
     name : key of the registry and of the compiled code
     parameter : the estimator's parameter that the loss takes, or None
     standardizes : whether targets may be shifted and scaled (location-scale families)
+    kinked : whether the gradient jumps, so that it need not vanish on the way to the minimum
     """
 
     name: str = "squared_error"
     parameter: str | None = None
     standardizes: bool = True
+    kinked = False
 
     @property
     def code(self) -> int:
@@ -89,6 +92,7 @@ class AbsoluteError(Loss):
     """|y - f|, the median's loss."""
 
     name: str = "absolute_error"
+    kinked = True
     level = 0.5
 
     def constant(self, y, weights, parameter):
@@ -128,9 +132,6 @@ class Huber(Loss):
     def compiled_scale(self, scale, parameter):
         return 1.0 / np.minimum(1.0, parameter / scale)
 
-    def curvature(self, y, constant):
-        return 10.0
-
 
 @dataclass(frozen=True)
 class Poisson(Loss):
@@ -157,6 +158,10 @@ class Poisson(Loss):
         return np.ones_like(scale)
 
     def curvature(self, y, constant):
+        # between those of the constant and of a perfect model
+        return 0.5 * (y + np.exp(constant)).max(axis=1)
+
+    def largest_curvature(self, y, constant):
         return (y + np.exp(constant)).max(axis=1)
 
     def magnitude(self, mean, deviation, parameter):
@@ -177,6 +182,9 @@ class Gamma(Poisson):
             )
 
     def curvature(self, y, constant):
+        return 0.5 * (1.0 + (y / np.exp(constant)).max(axis=1))
+
+    def largest_curvature(self, y, constant):
         return 1.0 + (y / np.exp(constant)).max(axis=1)
 
     def magnitude(self, mean, deviation, parameter):

@@ -88,9 +88,7 @@ def column_squares(X, rows: Array, row_weight: Array | None) -> Array:
     """Weighted mean square of each column over these rows, float64."""
     if not issparse(X):
         return engine.column_moments(X, rows, row_weight, False)[1]
-    weights = np.zeros(X.shape[0])
-    weights[rows] = 1 if row_weight is None else row_weight[rows]
-    return engine.column_squares(X, weights)
+    return engine.column_squares(X, rows, row_weight)
 
 
 def measure(

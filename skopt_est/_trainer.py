@@ -164,7 +164,15 @@ class Trainer:
 
     def epoch(self, progress: float, span: float) -> bool:
         """One pass over the data, in the share [progress, progress + span) of the training;
-        False if it left a number that is not finite."""
+        False if it left a number that is not finite. Counters tell of whole epochs only."""
+        completed = self.state.n_updates, self.state.t
+        try:
+            return self._epoch(progress, span)
+        except KeyboardInterrupt:
+            self.state.n_updates, self.state.t = completed
+            raise
+
+    def _epoch(self, progress: float, span: float) -> bool:
         objective, state, settings = self.objective, self.state, self.settings
         start = time.perf_counter()
         rows = objective.rows

@@ -362,7 +362,7 @@ def run_epoch(
     cdef Py_ssize_t size = data.d * model.k + model.k
     cdef Scratch scratch = Scratch(data, model.k)
     cdef Steps steps
-    cdef double[::1] rate_sum, rate_square_sum, tail_view
+    cdef double[::1] rate_sum, rate_square_sum, tail_view, tail_sum
     cdef double[:, ::1] powers
     cdef int32_t[::1] last_seen, touched
     cdef int32_t* p_last = NULL
@@ -381,11 +381,16 @@ def run_epoch(
     # Full-batch steps see all features: the dense update is no more work.
     if data.sparse and n_steps > 1:
         rates = np.asarray(coefficients)[:, 0]
+        steps.constant_rate = rates[0] if (rates == rates[0]).all() else -1.0
         rate_sum = np.concatenate([[0.0], np.cumsum(rates)])
         rate_square_sum = np.concatenate([[0.0], np.cumsum(rates * rates)])
         tail_view = np.zeros(n_steps + 1) if tail is None else tail
         if tail_view.shape[0] != n_steps + 1:
             raise ValueError("tail needs one entry a step and one more")
+        tail_sum = tail_view
+        if model.average is not None and tail is not None:
+            tail_sum = momentum_tail(tail_view[1:], ratio)
+        steps.tail_sum = &tail_sum[0]
         if model._powers is None:
             model._powers = _powers(ratio, decay_1, decay_2)
             model._last_seen = np.zeros(data.d, np.int32)
@@ -647,39 +652,40 @@ cdef void _moments(
             square[j] /= total
 
 
-def column_squares(X, row_weight):
-    """Weighted mean square of each column of a CSR matrix, rows of weight zero left out."""
+def column_squares(X, int32_t[::1] rows, row_weight):
+    """Weighted mean square of each column over these rows of a CSR matrix."""
     out = np.zeros(X.shape[1])
-    weights = np.ones(X.shape[0]) if row_weight is None else row_weight
-    cdef double[::1] square = out, w = np.ascontiguousarray(weights, np.float64)
+    weights = np.ones(rows.shape[0])
+    if row_weight is not None:
+        weights = np.ascontiguousarray(np.asarray(row_weight)[rows], np.float64)
+    cdef double[::1] square = out, w = weights
     cdef const int32_t[::1] indices = X.indices
     cdef const int64_t[::1] indptr = X.indptr.astype(np.int64, copy=False)
     cdef const float[::1] xf
     cdef const double[::1] xd
-    cdef double total = weights.sum()
-    if X.nnz == 0 or total == 0:
+    if X.nnz == 0 or rows.shape[0] == 0:
         return out
-    if w.shape[0] != X.shape[0]:
-        raise ValueError(f"row_weight has {w.shape[0]} entries, X {X.shape[0]} rows")
+    if np.min(rows) < 0 or np.max(rows) >= X.shape[0]:
+        raise ValueError("rows holds an index that is not a row")
     if X.dtype == np.float32:
         xf = X.data
         with nogil:
-            _column_squares(&xf[0], &indices[0], indptr, w, square)
+            _column_squares(&xf[0], &indices[0], indptr, rows, w, square)
     else:
         xd = X.data
         with nogil:
-            _column_squares(&xd[0], &indices[0], indptr, w, square)
-    return out / total
+            _column_squares(&xd[0], &indices[0], indptr, rows, w, square)
+    return out / weights.sum()
 
 
 cdef void _column_squares(
-    const real* x, const int32_t* indices, const int64_t[::1] indptr, const double[::1] w,
-    double[::1] square,
+    const real* x, const int32_t* indices, const int64_t[::1] indptr, const int32_t[::1] rows,
+    const double[::1] w, double[::1] square,
 ) noexcept nogil:
     cdef Py_ssize_t i
     cdef int64_t p
-    for i in range(w.shape[0]):
-        for p in range(indptr[i], indptr[i + 1]):
+    for i in range(rows.shape[0]):
+        for p in range(indptr[rows[i]], indptr[rows[i] + 1]):
             square[indices[p]] += w[i] * <double> x[p] * x[p]
 
 

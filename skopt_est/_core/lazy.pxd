@@ -5,7 +5,7 @@
 from libc.math cimport exp, expm1, fabs, log1p, pow, sqrt
 
 from skopt_est._core.solvers cimport (
-    ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, NADAM, RMSPROP, SGD, Hyper, data_step, prox,
+    ADAGRAD, ADAM, AMSGRAD, N_COEFFICIENTS, NADAM, RMSPROP, SGD, Hyper, data_step, prox,
     slot_of_D,
 )
 from skopt_est._core.types cimport real
@@ -18,9 +18,11 @@ cdef enum:
 cdef struct Steps:
     # Tables over the steps of one epoch; entry s of a sum stands before step s.
     const double* coefficients       # (n_steps, N_COEFFICIENTS)
+    double constant_rate             # the rate of all steps, or -1 where it changes
     const double* rate_sum           # (n_steps + 1,): sum of the rates of steps < s
     const double* rate_square_sum
     const double* tail               # (n_steps + 1,): sum over steps i >= s of r^(i - s + 1) c_i
+    const double* tail_sum           # the same of tail[1:]
     double ratio                     # r: by it one momentum step is smaller than the last
     const double* powers             # (3, N_POWERS): of r, of the first moment's decay, of the
     double decay_1, decay_2          # second's
@@ -35,91 +37,196 @@ cdef inline double small_log1p(double x) noexcept nogil:
     return x * (1 - x * (0.5 - x * (1.0 / 3))) if x < 1e-4 else log1p(x)
 
 
-cdef inline double shrunk(
-    double w, double l1, double l2, Py_ssize_t k, double mean, double variance
+cdef inline double small_expm1(double x) noexcept nogil:
+    """exp(x) - 1 for x <= 0"""
+    return x * (1 + x * (0.5 + x * (1.0 / 6))) if x > -1e-3 else expm1(x)
+
+
+cdef inline double shrink(
+    double size, double l1, double l2, Py_ssize_t k, double mean, double variance,
+    Py_ssize_t counted, double* total,
 ) noexcept nogil:
-    """w after k proximal steps of sizes with this mean and variance (of which it depends on
-    the order not at all: with q = |w| + l1 / l2, a step of size D takes q to q / (1 + D l2)).
+    """The magnitude after k proximal steps of sizes with this mean and variance.
+
+    A step of size D takes q = |w| + l1 / l2 to q / (1 + D l2) until |w| is zero, so the order
+    of the sizes is of no account. The sum of the last `counted` magnitudes is added to total
+    (unless that is NULL), taken along the path of k equal steps.
     """
-    cdef double size = fabs(w), x = mean * l2, growth, loss
+    cdef double growth, q, step = l1 * mean, after, alive, first, last
     if l2 == 0:
-        size -= l1 * mean * k
-    else:
-        growth = small_log1p(x)
-        if variance > 0:
-            growth -= 0.5 * l2 * l2 * variance / ((1 + x) * (1 + x))
-        growth *= k
-        loss = growth * (1 - growth * (0.5 - growth * (1.0 / 6))) if growth < 1e-3 else (
-            -expm1(-growth))
-        size -= (size + l1 / l2) * loss
-    if size <= 0:
-        return 0
-    return size if w > 0 else -size
+        after = size - step * k
+        if total != NULL:
+            first = k - counted + 1
+            last = k if after >= 0 else (<Py_ssize_t> (size / step))
+            if last >= first:
+                total[0] += (last - first + 1) * (size - step * 0.5 * (first + last))
+        return after if after > 0 else 0
+    growth = small_log1p(mean * l2)
+    if variance > 0:
+        growth -= 0.5 * l2 * l2 * variance / ((1 + mean * l2) * (1 + mean * l2))
+    q = size + l1 / l2
+    after = size + q * small_expm1(-growth * k)
+    if total != NULL and growth > 0:
+        first = k - counted + 1
+        alive = k if l1 == 0 else log1p(size * l2 / l1) / growth
+        last = k if after >= 0 else (<Py_ssize_t> min(alive, <double> k))
+        if last >= first:
+            total[0] -= q * exp(-growth * (first - 1)) * small_expm1(
+                -growth * (last - first + 1)) / expm1(growth)
+            total[0] -= (last - first + 1) * (l1 / l2)
+    return after if after > 0 else 0
+
+
+cdef inline double shrink_over(
+    double size, double l1, double l2, Py_ssize_t first, Py_ssize_t now, const Steps* steps,
+    double* total,
+) noexcept nogil:
+    """The magnitude after the proximal steps first, ..., now - 1 of this epoch's rates.
+
+    Two moments of the rates tell enough where l2 times their spread is small; else the steps
+    are taken in parts.
+    """
+    cdef Py_ssize_t stop, k, counted
+    cdef double mean, variance
+    while first < now and size > 0:
+        stop = now
+        while True:
+            k = stop - first
+            mean = steps.constant_rate
+            variance = 0
+            if mean < 0:
+                mean = (steps.rate_sum[stop] - steps.rate_sum[first]) / k
+                variance = (
+                    steps.rate_square_sum[stop] - steps.rate_square_sum[first]) / k - mean * mean
+            if k == 1 or variance <= 1e-3 * mean * mean or mean * l2 <= 1e-2:
+                break
+            stop = first + k // 2
+        counted = 0 if total == NULL else max(0, stop - max(first, steps.average_from))
+        size = shrink(
+            size, l1, l2, k, mean, variance if k > 1 else 0, counted, total if counted else NULL)
+        first = stop
+    return size
 
 
 cdef inline void catch_up(
     real* w, real** slots, Py_ssize_t p, Py_ssize_t first, Py_ssize_t now, const Hyper* h,
     const Steps* steps, const real* l1, const real* l2, double* average,
 ) noexcept nogil:
-    """Parameter p, untouched by steps first, ..., now - 1 of this epoch."""
-    cdef Py_ssize_t k = now - first, s
-    cdef int slot
-    cdef double before = w[p], after = before, moment, root, square, mean = 0, variance = 0
-    cdef double scale = 1
-    cdef real zero = 0, spare = 0
-    cdef bint step_by_step = False
-    if h.code == SGD and h.momentum != 0:
-        step_by_step = slots[0][p] != 0 and steps.ratio > 0.999
-    elif h.code == ADAM or h.code == NADAM or h.code == AMSGRAD:
-        step_by_step = slots[0][p] != 0 and steps.ratio > 0.999
-    slot = slot_of_D(h.code)
-    if l2[p] != 0 or l1[p] != 0:
+    """Parameter p, untouched by steps first, ..., now - 1 of this epoch.
+
+    Momentum and penalty are applied one after the other, which is as good as in turns unless
+    the weight meets zero on the way: then they take turns, over 1, 1, 2, 4, ... steps.
+    """
+    cdef Py_ssize_t begin = first, stop, length = now - first
+    cdef int slot = slot_of_D(h.code)
+    cdef double reach
+    if has_momentum(slots, p, h):
+        if steps.ratio > 0.999:
+            # The geometric sum does not converge fast enough for its closed form.
+            step_by_step(w, slots, p, first, now, h, steps, l1, l2, average)
+            return
+        if l1[p] != 0:
+            reach = slots[slot][p] * length if slot >= 0 else (
+                (steps.rate_sum[now] - steps.rate_sum[first]) / (1 - h.momentum))
+            if fabs(w[p]) <= reach * l1[p] + fabs(coast(slots, p, first, now, h, steps, 0, NULL)):
+                length = 1
+    while first < now:
+        stop = min(now, first + length)
+        skip(w, slots, p, first, stop, h, steps, l1, l2, average)
+        first = stop
+        length = first - begin
+
+
+cdef inline void skip(
+    real* w, real** slots, Py_ssize_t p, Py_ssize_t first, Py_ssize_t now, const Hyper* h,
+    const Steps* steps, const real* l1, const real* l2, double* average,
+) noexcept nogil:
+    """The same in one go: all of the momentum, then all of the penalty."""
+    cdef Py_ssize_t k = now - first, counted = 0
+    cdef int slot = slot_of_D(h.code)
+    cdef double after, root, scale = 1, total = 0, ahead = 0
+    cdef double* sum = NULL
+    if average != NULL:
+        counted = max(0, now - max(first, steps.average_from))
+        sum = &total if counted else NULL
+    after = w[p] - coast(slots, p, first, now, h, steps, counted, &ahead)
+    decay(slots, p, k, h, steps)
+    if after != 0 and (l1[p] != 0 or l2[p] != 0):
         if slot >= 0:
-            mean = slots[slot][p]
+            root = shrink(fabs(after), l1[p], l2[p], k, slots[slot][p], 0, counted, sum)
         else:
-            mean = (steps.rate_sum[now] - steps.rate_sum[first]) / k
-            square = (steps.rate_square_sum[now] - steps.rate_square_sum[first]) / k
-            variance = square - mean * mean
-            if variance < 1e-12 * square:
-                variance = 0
             if h.code == SGD:
                 scale = 1 / (1 - h.momentum)
             elif h.code == ADAGRAD:
                 scale = 1 / (sqrt(<double> slots[0][p]) + h.epsilon) if slots[0][p] != 0 else 0
-            # Steps that are large and differ: two moments of them don't tell enough.
-            if variance > 0 and scale * mean * l2[p] > 1e-2 and before != 0:
-                step_by_step = True
-    if step_by_step:
-        for s in range(first, now):
-            data_step(
-                w + p, &zero, slots, p, &spare if slot < 0 else slots[slot] + p, 1, h,
-                steps.coefficients + s * N_COEFFICIENTS)
-            prox(w + p, &spare if slot < 0 else slots[slot] + p, l1 + p, l2 + p, 1)
-            if average != NULL and s >= steps.average_from:
-                average[p] += w[p]
-        return
-    if h.code == SGD:
-        if h.momentum != 0 and slots[0][p] != 0:
-            moment = slots[0][p]
-            after -= moment * (
-                steps.tail[first] - power(steps.ratio, k, steps.powers) * steps.tail[now])
-            slots[0][p] = <real> (moment * power(steps.decay_1, k, steps.powers + N_POWERS))
-    elif h.code == RMSPROP:
-        slots[0][p] = <real> (
-            slots[0][p] * power(steps.decay_2, k, steps.powers + 2 * N_POWERS))
-    elif h.code != ADAGRAD and h.code != GD and slots[1][p] != 0:
-        moment = slots[0][p]
-        root = sqrt(<double> (slots[2][p] if h.code == AMSGRAD else slots[1][p]))
-        root += h.epsilon / steps.coefficients[first * N_COEFFICIENTS + 2]
-        after -= moment / root * (
-            steps.tail[first] - power(steps.ratio, k, steps.powers) * steps.tail[now])
-        slots[0][p] = <real> (moment * power(steps.decay_1, k, steps.powers + N_POWERS))
-        slots[1][p] = <real> (
-            slots[1][p] * power(steps.decay_2, k, steps.powers + 2 * N_POWERS))
-    if mean != 0 and after != 0:
-        after = shrunk(after, l1[p] * scale, l2[p] * scale, k, mean, variance)
+            root = shrink_over(
+                fabs(after), l1[p] * scale, l2[p] * scale, first, now, steps, sum)
+        total = total if after > 0 else -total
+        after = root if after > 0 else -root
+    else:
+        total = after * counted
     w[p] = <real> after
-    if average != NULL and now > steps.average_from:
-        # The weight's path over the absent steps, taken as a straight line.
-        s = k if first >= steps.average_from else now - steps.average_from
-        average[p] += s * after - (after - before) / k * (0.5 * s * (s - 1))
+    if sum != NULL:
+        average[p] += total + ahead
+
+
+cdef inline bint has_momentum(real** slots, Py_ssize_t p, const Hyper* h) noexcept nogil:
+    if h.code == SGD:
+        return h.momentum != 0 and slots[0][p] != 0
+    return (h.code == ADAM or h.code == NADAM or h.code == AMSGRAD) and slots[0][p] != 0
+
+
+cdef inline double coast(
+    real** slots, Py_ssize_t p, Py_ssize_t first, Py_ssize_t now, const Hyper* h,
+    const Steps* steps, Py_ssize_t counted, double* ahead,
+) noexcept nogil:
+    """The way that momentum goes in the steps without a gradient.
+
+    ahead: the sum, over the last `counted` of these steps, of the way still to go.
+    """
+    cdef Py_ssize_t k = now - first
+    cdef double moment, decayed
+    if not has_momentum(slots, p, h):
+        return 0
+    moment = slots[0][p]
+    decayed = power(steps.ratio, k, steps.powers)
+    if h.code != SGD:
+        moment /= sqrt(<double> (slots[2][p] if h.code == AMSGRAD else slots[1][p])) + (
+            h.epsilon / steps.coefficients[first * N_COEFFICIENTS + 2])
+    if counted:
+        ahead[0] = moment * (
+            power(steps.ratio, k - counted, steps.powers) * steps.tail_sum[now - counted]
+            - decayed * (steps.tail_sum[now] + counted * steps.tail[now]))
+    return moment * (steps.tail[first] - decayed * steps.tail[now])
+
+
+cdef inline void decay(
+    real** slots, Py_ssize_t p, Py_ssize_t k, const Hyper* h, const Steps* steps
+) noexcept nogil:
+    """The moments after k steps without a gradient."""
+    cdef double first = power(steps.decay_1, k, steps.powers + N_POWERS)
+    cdef double second = power(steps.decay_2, k, steps.powers + 2 * N_POWERS)
+    if h.code == RMSPROP:
+        slots[0][p] = <real> (slots[0][p] * second)
+    elif h.code == SGD:
+        if h.momentum != 0:
+            slots[0][p] = <real> (slots[0][p] * first)
+    elif h.code != ADAGRAD:
+        slots[0][p] = <real> (slots[0][p] * first)
+        slots[1][p] = <real> (slots[1][p] * second)
+
+
+cdef inline void step_by_step(
+    real* w, real** slots, Py_ssize_t p, Py_ssize_t first, Py_ssize_t now, const Hyper* h,
+    const Steps* steps, const real* l1, const real* l2, double* average,
+) noexcept nogil:
+    """What the dense solver does with a gradient of zero."""
+    cdef int slot = slot_of_D(h.code)
+    cdef real zero = 0, spare = 0
+    cdef real* D = &spare if slot < 0 else slots[slot] + p
+    cdef Py_ssize_t s
+    for s in range(first, now):
+        data_step(w + p, &zero, slots, p, D, 1, h, steps.coefficients + s * N_COEFFICIENTS)
+        prox(w + p, D, l1 + p, l2 + p, 1)
+        if average != NULL and s >= steps.average_from:
+            average[p] += w[p]

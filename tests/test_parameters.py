@@ -1,0 +1,292 @@
+"""Every constructor parameter does what it says where it applies, and nothing elsewhere."""
+
+import inspect
+import re
+import warnings
+from typing import NamedTuple
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from skopt_est import LinearRegression, LogisticRegression
+
+BOTH = (LinearRegression, LogisticRegression)
+ALL = ("gd", "sgd", "adagrad", "rmsprop", "adam", "nadam", "amsgrad", "lbfgs")
+STEPS = tuple(s for s in ALL if s != "lbfgs")  # those with a learning rate
+MINI_BATCH = tuple(s for s in STEPS if s != "gd")
+ADAM_LIKE = ("adam", "nadam", "amsgrad")
+
+SHARED_DEFAULTS = (
+    dict(solver="adam", alpha=1e-4, l1_ratio=0.0, batch_size="auto", learning_rate="adaptive")
+    | dict(learning_rate_init="auto", power_t=0.5, max_iter=1000, shuffle=True, tol="auto")
+    | dict(random_state=None, verbose=False, warm_start=False, momentum=0.0, rho=0.9)
+    | dict(nesterovs_momentum=True, beta_1=0.9, beta_2=0.999, epsilon=1e-8, average=False)
+    | dict(early_stopping=False, validation_fraction=0.1, n_iter_no_change=5, scoring="loss")
+    | dict(dtype="auto", precondition=True, polish_iter="auto", fit_intercept=True)
+)
+DEFAULTS = {
+    LinearRegression: SHARED_DEFAULTS | dict(loss="squared_error", delta=1.35, quantile=0.5),
+    LogisticRegression: SHARED_DEFAULTS | dict(class_weight=None),
+}
+BASE = dict(max_iter=6, tol=0.0, random_state=0, batch_size=8)
+
+
+class Case(NamedTuple):
+    """Changing the parameter from `start` to `value` matters to `solvers`, and to no other."""
+
+    start: object
+    value: object
+    solvers: tuple = ALL
+    given: dict = {}
+    repeats: int = 1
+
+
+def same_score(est, X, y):
+    """A validation score that never improves, whatever `tol` means to the solver."""
+    return 0.0
+
+
+SPARSE_MODEL = dict(l1_ratio=0.9, alpha=0.05)
+STOPPING = dict(early_stopping=True)
+CASES = {
+    "solver": Case("sgd", "adagrad"),
+    "alpha": Case(1e-4, 1.0),
+    "l1_ratio": Case(0.0, 0.7, given=dict(alpha=0.1)),
+    "batch_size": Case(8, 16, MINI_BATCH),
+    "learning_rate": Case("constant", "cosine", STEPS),
+    "learning_rate_init": Case(0.01, 0.02, STEPS),
+    "power_t": Case(0.5, 0.25, STEPS, dict(learning_rate="invscaling")),
+    "max_iter": Case(3, 6),
+    "shuffle": Case(True, False, MINI_BATCH),
+    "random_state": Case(0, 1, MINI_BATCH),
+    "tol": Case(0.0, 1e3, given=dict(n_iter_no_change=2)),
+    "verbose": Case(False, True, ()),
+    "warm_start": Case(False, True, repeats=2),
+    "momentum": Case(0.0, 0.8, ("sgd",)),
+    "nesterovs_momentum": Case(True, False, ("sgd",), dict(momentum=0.8)),
+    "beta_1": Case(0.9, 0.5, ADAM_LIKE),
+    "beta_2": Case(0.999, 0.9, ADAM_LIKE),
+    "rho": Case(0.9, 0.5, ("rmsprop",)),
+    "epsilon": Case(1e-8, 0.1, ("adagrad", "rmsprop", *ADAM_LIKE)),
+    "early_stopping": Case(False, True),
+    "validation_fraction": Case(0.1, 0.3, given=STOPPING),
+    "n_iter_no_change": Case(2, 3, given=dict(early_stopping=True, scoring=same_score)),
+    "scoring": Case("loss", None, given=STOPPING),
+    "average": Case(False, True, STEPS),
+    "dtype": Case("float64", "float32"),
+    "precondition": Case(True, False),
+    "polish_iter": Case(0, 5, given=SPARSE_MODEL),
+    "fit_intercept": Case(True, False),
+    "loss": Case("squared_error", "huber"),
+    "delta": Case(1.35, 0.2, given=dict(loss="huber")),
+    "quantile": Case(0.5, 0.9, given=dict(loss="quantile")),
+    "class_weight": Case(None, {0: 1.0, 1: 3.0}),
+}
+GRID = [
+    pytest.param(cls, name, solver, id=f"{cls.__name__}-{name}-{solver}")
+    for cls in BOTH
+    for name in inspect.signature(cls).parameters
+    for solver in (ALL if name != "solver" else ("sgd",))
+]
+# Settings under which a parameter has nothing to act on: (estimators, name, values, the rest).
+IDLE = [
+    (BOTH, "power_t", (0.5, 0.9), dict(learning_rate="cosine")),
+    (BOTH, "nesterovs_momentum", (True, False), dict(solver="sgd", momentum=0.0)),
+    (BOTH, "random_state", (0, 1), dict(shuffle=False)),
+    (BOTH, "batch_size", (60, 100), dict()),
+    (BOTH, "validation_fraction", (0.1, 0.4), dict()),
+    (BOTH, "scoring", ("loss", None), dict()),
+    (BOTH, "average", (True, 1), dict()),
+    (BOTH, "average", (False, 10**6), dict()),
+    (BOTH, "polish_iter", ("auto", 0), dict(l1_ratio=0.0)),
+    (BOTH, "polish_iter", ("auto", 5), dict(early_stopping=True, **SPARSE_MODEL)),
+    (BOTH, "dtype", ("auto", "float64"), dict()),
+    (BOTH, "warm_start", (False, True), dict()),
+    ((LinearRegression,), "delta", (1.35, 0.2), dict(loss="squared_error")),
+    ((LinearRegression,), "quantile", (0.5, 0.9), dict(loss="absolute_error")),
+    ((LogisticRegression,), "class_weight", (None, {0: 1.0, 1: 1.0}), dict()),
+]
+
+
+def data(cls):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 4)) * [1.0, 3.0, 0.5, 1.0] + 1.0
+    y = X @ [1.0, -1.0, 0.5, 0.0] + rng.normal(size=60)
+    return X, (y > np.median(y) + 0.7).astype(int) if cls is LogisticRegression else y
+
+
+def run(cls, repeats=1, **params):
+    """Fit and collect every number that a parameter could move."""
+    est = cls(**{**BASE, **params})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for _ in range(repeats):
+            est.fit(*data(cls))
+    return {
+        "coef_": np.ravel(est.coef_).astype(float),
+        "intercept_": np.ravel(est.intercept_).astype(float),
+        "loss_curve_": np.array(est.loss_curve_),
+        "validation_scores_": np.array(est.validation_scores_ or []),
+        "counters": np.array([est.n_iter_, est.t_, est.n_updates_]),
+    }
+
+
+def same_bits(one, other):
+    return all(one[k].tobytes() == other[k].tobytes() for k in one)
+
+
+@pytest.mark.parametrize(("cls", "name", "solver"), GRID)
+def test_parameter_acts_on_its_solvers_and_on_no_other(cls, name, solver):
+    case = CASES[name]
+    settings = {"solver": solver, **case.given}
+    before = run(cls, case.repeats, **settings | {name: case.start})
+    after = run(cls, case.repeats, **settings | {name: case.value})
+    if solver in case.solvers:
+        assert not same_bits(before, after), f"{name} does nothing to {solver}"
+    else:
+        for key in before:
+            np.testing.assert_array_equal(before[key], after[key], err_msg=f"{name} moves {key}")
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "values", "settings"),
+    [(cls, *rest) for classes, *rest in IDLE for cls in classes],
+)
+def test_parameter_is_idle_where_it_has_nothing_to_act_on(cls, name, values, settings):
+    one, other = (run(cls, **settings | {name: value}) for value in values)
+    for key in one:
+        np.testing.assert_array_equal(one[key], other[key], err_msg=key)
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_scoring_and_validation_fraction_do_not_compete_with_given_rows(cls):
+    X, y = data(cls)
+    curves = []
+    for fraction in (0.1, 0.4):
+        est = cls(**BASE, early_stopping=True, validation_fraction=fraction)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            est.fit(X, y, X_val=X[::2], y_val=y[::2])
+        curves.append((est.coef_.tobytes(), est.validation_scores_))
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.parametrize("solver", ALL)
+@pytest.mark.parametrize("cls", BOTH)
+def test_verbose_prints_and_silence_does_not(cls, solver, capfd):
+    run(cls, solver=solver)
+    silent = capfd.readouterr()
+    assert silent.out == silent.err == ""
+    run(cls, solver=solver, verbose=True)
+    assert "loss" in capfd.readouterr().out.lower()
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_signature_has_the_documented_names_and_defaults(cls):
+    parameters = inspect.signature(cls).parameters
+    assert {p.kind for p in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
+    found = {name: p.default for name, p in parameters.items()}
+    assert found == DEFAULTS[cls]
+    types = {name: type(value) for name, value in found.items()}
+    assert types == {name: type(value) for name, value in DEFAULTS[cls].items()}
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_every_parameter_is_described(cls):
+    section = cls.__doc__.split("Parameters\n")[1].split("Attributes\n")[0]
+    for name in inspect.signature(cls).parameters:
+        assert f"{name} : " in section or f"{name}:" in section, name
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_init_sets_the_parameters_as_given_and_nothing_else(cls):
+    given = {name: object() for name in DEFAULTS[cls]}
+    est = cls(**given)
+    assert vars(est) == given
+    assert est.get_params() == given
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_fit_leaves_the_parameters_alone(cls):
+    # numbers, names and containers that a careless fit would replace by resolved ones
+    rng = np.random.RandomState(3)
+    given = dict(random_state=rng, max_iter=2, learning_rate_init="auto", batch_size=1000)
+    if cls is LogisticRegression:
+        given["class_weight"] = {0: 1.0, 1: 2.0}
+    est = cls(**given)
+    params = est.get_params()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        est.fit(*data(cls))
+    assert all(est.get_params()[name] is value for name, value in params.items())
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_get_set_and_clone_are_round_trips(cls):
+    names = set(DEFAULTS[cls]) - {"solver"}
+    values = {name: CASES[name].value for name in names} | {"solver": "nadam"}
+    est = cls().set_params(**values)
+    assert est.get_params() == values
+    copy = clone(est)
+    assert copy is not est
+    assert copy.get_params() == values
+    assert cls(**copy.get_params()).get_params() == values
+    assert clone(cls()).get_params() == DEFAULTS[cls]
+
+
+BAD = {
+    "solver": ("newton", None, "Adam"),
+    "alpha": (-1.0, np.nan, np.inf, "1", None),
+    "l1_ratio": (-0.1, 1.1, np.nan, "half"),
+    "batch_size": (0, -3, 2.5, "full", None),
+    "learning_rate": ("fast", 0.1, None),
+    "learning_rate_init": (0.0, -0.1, np.nan, np.inf, "big", None),
+    "power_t": (-0.5, np.nan, np.inf, "half"),
+    "max_iter": (0, -1, 2.5, "many", None),
+    "shuffle": ("yes", 2),
+    "random_state": ("seed", -1, 0.5),
+    "tol": (-1e-3, np.nan, "small", None),
+    "verbose": ("loud",),
+    "warm_start": ("yes", 2),
+    "momentum": (-0.1, 1.0, 1.5, np.nan, None),
+    "nesterovs_momentum": ("yes", 2),
+    "beta_1": (-0.1, 1.0, np.nan, "high"),
+    "beta_2": (-0.1, 1.0, np.nan, "high"),
+    "rho": (-0.1, 1.0, np.nan, "high"),
+    "epsilon": (0.0, -1e-8, np.nan, np.inf, "tiny"),
+    "early_stopping": ("yes", 2),
+    "validation_fraction": (0.0, 1.0, -0.1, np.nan, 5),
+    "n_iter_no_change": (0, -1, 2.5, None),
+    "scoring": ("no_such_score", 3),
+    "average": (-1, 2.5, "yes"),
+    "dtype": ("float16", "int", 3),
+    "precondition": ("yes", 2),
+    "polish_iter": (-1, 1.5, "always", None),
+    "fit_intercept": ("yes", 2),
+    "loss": ("hinge", None),
+    "delta": (0.0, -1.0, np.nan, np.inf, None),
+    "quantile": (0.0, 1.0, -0.5, np.nan, None),
+    "class_weight": ("auto", {0: -1.0}, {0: np.nan}),
+}
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("cls", "name"), [(cls, n) for cls in BOTH for n in inspect.signature(cls).parameters]
+)
+def test_value_out_of_range_is_named_with_what_came(cls, name, method):
+    est = cls(max_iter=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        est.fit(*data(cls))
+    for value in BAD[name]:
+        est.set_params(**{name: value})
+        before = {k: joblib.hash(v) for k, v in vars(est).items()}
+        with pytest.raises(ValueError) as caught:
+            getattr(est, method)(*data(cls))
+        shown = "-1|nan" if isinstance(value, dict) else re.escape(repr(value))
+        assert re.search(rf"\b{name}\b.*({shown})", str(caught.value), re.DOTALL)
+        assert {k: joblib.hash(v) for k, v in vars(est).items()} == before
