@@ -13,7 +13,15 @@ CORE = Path("skopt_est/_core")
 # Infinities and NaN keep their meaning (never -ffinite-math-only), and nothing here changes
 # the floating-point mode of the process, as -ffast-math or -Ofast would when linking.
 # Loops are not peeled for alignment: bits must not depend on where an array happens to lie.
-MATH = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"]
+# Debug information would make up four fifths of the installed size.
+MATH = [
+    "-O3",
+    "-g0",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-signed-zeros",
+    "-fassociative-math",
+]
 if sys.platform == "linux":
     MATH += ["--param=vect-max-peeling-for-alignment=0"]
 SIMD = {"baseline": []}
@@ -39,11 +47,12 @@ for name, flags in SIMD.items():
     extensions += cythonize(
         [
             Extension(
-                f"skopt_est._core.engine_{name}",
-                [str(CORE / "engine.pyx")],
-                depends=[str(path) for path in sorted(CORE.glob("*.pxd"))],
+                f"skopt_est._core.{module}_{name}",
+                [str(CORE / f"{module}.pyx")],
+                depends=[str(path) for path in sorted(CORE.glob("*.px[di]"))],
                 extra_compile_args=MATH + flags,
             )
+            for module in ("engine", "moments")
         ],
         compiler_directives=DIRECTIVES,
         # One source, several modules: each needs a C file of its own.

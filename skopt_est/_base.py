@@ -12,7 +12,7 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from dataclasses import fields
 from numbers import Integral, Real
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -22,13 +22,10 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skopt_est import _lbfgs, _rates, _scaling, _targets
+from skopt_est import _lbfgs, _scaling, _targets
 from skopt_est._checks import check_rows, check_rows_and_targets
-from skopt_est._core import engine
-from skopt_est._layout import Layout
-from skopt_est._losses import Loss
-from skopt_est._objective import Objective
-from skopt_est._polish import parameter_curvature, polish
+from skopt_est._polish import polish
+from skopt_est._problem import Problem, Targets
 from skopt_est._scaling import Scaling
 from skopt_est._threads import one_blas_thread
 from skopt_est._trainer import Record, Settings, State, Trainer
@@ -42,16 +39,9 @@ AUTO_TOL = 1e-5
 AUTO_SCORE_TOL = 1e-4
 # gtol of lbfgs for tol="auto", in training's units
 AUTO_GTOL = 1e-5
-
-
-class Targets(NamedTuple):
-    """y as the engine takes it."""
-
-    Y: Array
-    loss: Loss
-    n_outputs: int
-    class_factors: Array | None = None
-    """The weight of each class; Y then holds class indices."""
+# batch_size="auto": about so many steps an epoch, in batches between these sizes
+STEPS_PER_EPOCH = 50
+AUTO_BATCH = (32, 256)
 
 
 class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
@@ -188,45 +178,37 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             validation = self._held_rows(raw_X, raw_y, X, sample_weight, rows[held])
             rows = rows[train]
 
-        layout = Layout(X.shape[1], targets.n_outputs)
-        weights = _targets.row_weights(weights, rows, X.dtype)
-        scaling = self._scaling_of(X, targets, rows, weights, resumed)
-        objective = self._objective_of(X, targets, rows, weights, scaling, layout)
-        state = self._new_state(objective, targets, scaling, weights, seed)
-        if resumed:
-            self._resume(state)
-        solver = self._solver()
+        problem = Problem.build(
+            X,
+            targets,
+            rows,
+            weights,
+            self._scaling(targets.n_outputs, resumed),
+            l1=self.alpha * self.l1_ratio,
+            l2=self.alpha * (1 - self.l1_ratio),
+            fit_intercept=self.fit_intercept,
+        )
+        solver = SOLVERS[self.solver](**{f.name: getattr(self, f.name) for f in fields(Solver)})
         batch_size = self._batch_size(solver, len(rows))
-        if state.rate == 0:
-            state.rate = self._initial_rate(
-                solver, objective, X, targets, weights, scaling, batch_size
-            )
-        record = Record(**self._record) if resumed else Record()
-        record.history = list(record.history)
-        settings = self._settings(objective, targets, weights, batch_size)
+        state, record = self._state_and_record(problem, solver, batch_size, seed, resumed)
         score = None
         if validation is not None:
-            score = self._scorer(validation, objective, targets, scaling, X)
-        trainer = Trainer(objective, solver, settings, state, record, score)
-        needs_blas = targets.n_outputs > 1 and not issparse(X)
-        with one_blas_thread(needs_blas), np.errstate(over="ignore", invalid="ignore"):
+            score = self._scorer(validation, problem)
+        settings = self._settings(problem, batch_size)
+        trainer = Trainer(problem.objective, solver, settings, state, record, score)
+        blas = targets.n_outputs > 1 and not issparse(X)
+        with one_blas_thread(blas), np.errstate(over="ignore", invalid="ignore"):
             try:
                 self._train(trainer, partial)
             except KeyboardInterrupt:
                 if record.history:
                     trainer.restore_best()
-                    self._publish(trainer, scaling, state.model_parameters())
+                    self._publish(trainer, problem, state.model_parameters())
                 raise
             theta = state.model_parameters()
-            n_polish = self._n_polish(partial, record)
-            if n_polish:
-                theta = polish(
-                    objective,
-                    theta,
-                    self._curvature(X, targets, rows, weights, scaling, objective),
-                    n_polish,
-                )
-        self._publish(trainer, scaling, theta)
+            if n_polish := self._n_polish(partial, record):
+                theta = polish(problem.objective, theta, problem.parameter_curvature(), n_polish)
+        self._publish(trainer, problem, theta)
 
     # -- steps of the walk, in order ---------------------------------------------------------
 
@@ -255,138 +237,66 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             held,
         )
 
-    def _scaling_of(self, X, targets: Targets, rows, weights, resumed: bool) -> Scaling:
-        if resumed:
-            old = Scaling(*(self._state[name] for name in Scaling._fields))
-            if len(old.target_scale) != targets.n_outputs:
-                raise ValueError(
-                    "warm_start and partial_fit need a y with as many targets (or classes) as in "
-                    f"the fit before: {len(old.target_scale)} then, {targets.n_outputs} now."
-                )
-            return old
-        if not self.precondition:
-            return _scaling.identity(targets.n_outputs)
-        return _scaling.measure(
-            X,
-            targets.Y,
-            rows,
-            weights,
-            targets.loss,
-            self._loss_parameter(targets.loss),
-            targets.n_outputs,
-            self.fit_intercept,
-        )
-
-    def _loss_parameter(self, loss: Loss) -> float:
-        return 0.0 if loss.parameter is None else float(getattr(self, loss.parameter))
-
-    def _data(self, X, Y, loss: Loss, weights, scaling: Scaling) -> engine.Data:
-        parameter = self._loss_parameter(loss)
-        return engine.Data(
-            X,
-            scaling.targets(Y),
-            loss.code,
-            loss.compiled_parameter(scaling.target_scale, parameter),
-            weights,
-            output_scale=self._output_scale(loss, scaling),
-            **scaling.as_rows(X.dtype),
-        )
-
-    def _output_scale(self, loss: Loss, scaling: Scaling) -> Array | float:
-        if not self.precondition:
-            return 1.0
-        return loss.compiled_scale(scaling.target_scale, self._loss_parameter(loss))
-
-    def _objective_of(
-        self, X, targets: Targets, rows, weights, scaling: Scaling, layout: Layout
-    ) -> Objective:
-        unit = targets.loss.unit(scaling.target_scale) / self._output_scale(targets.loss, scaling)
-        l1, l2 = scaling.penalty(
-            self.alpha * self.l1_ratio, self.alpha * (1 - self.l1_ratio), unit, X.shape[1]
-        )
-        data = self._data(X, targets.Y, targets.loss, weights, scaling)
-        return Objective(data, targets.loss, layout, self.fit_intercept, l1, l2, unit, rows)
-
-    def _solver(self) -> Solver:
-        names = [field.name for field in fields(Solver)]
-        return SOLVERS[self.solver](**{name: getattr(self, name) for name in names})
-
-    def _new_state(
-        self, objective: Objective, targets: Targets, scaling: Scaling, weights, seed: int
-    ) -> State:
-        theta = np.zeros(objective.layout.size, targets.Y.dtype)
-        if self.precondition and self.fit_intercept and not targets.loss.standardizes:
-            rows = objective.rows
-            start = targets.loss.constant(
-                targets.Y[rows],
-                None if weights is None else weights[rows],
-                self._loss_parameter(targets.loss),
+    def _scaling(self, n_outputs: int, resumed: bool) -> Scaling | None:
+        """The units of the fit before, the data's own, or None: to be measured."""
+        if not resumed:
+            return None if self.precondition else _scaling.identity(n_outputs)
+        old = Scaling(*(self._state[name] for name in Scaling._fields))
+        if len(old.target_scale) != n_outputs:
+            raise ValueError(
+                "warm_start and partial_fit need a y with as many targets (or classes) as in the "
+                f"fit before: {len(old.target_scale)} then, {n_outputs} now."
             )
-            objective.layout.intercepts(theta)[0][:] = start
-        slots = np.zeros((self._solver().n_slots(), len(theta)), theta.dtype)
-        return State(theta, slots, np.array([0.0]), np.array([seed], np.uint64), rate=0.0)
+        return old
 
-    def _resume(self, state: State) -> None:
-        """Take over weights, and the solver's state where it is the same solver's.
+    def _state_and_record(
+        self, problem: Problem, solver: Solver, batch_size: int, seed: int, resumed: bool
+    ) -> tuple[State, Record]:
+        """New ones, or those of the fit before.
 
-        The weights carry on in units of the first fit; so do the generator and the counters.
+        Weights, counters and the order of rows go on; so do the moments, the average and the
+        learning rate where solver and `learning_rate_init` are still the same.
         """
-        old = self._state
-        state.theta[:] = old["theta"]
-        state.rng = old["rng"].copy()
-        state.n_updates, state.t = old["n_updates"], old["t"]
-        same_solver = old["solver"] == self.solver and old["slots"].shape == state.slots.shape
-        if same_solver and old["slots"].dtype == state.slots.dtype:
-            state.slots[:] = old["slots"]
-            state.extras = old["extras"].copy()
-            if old["average"] is not None and self.average:
-                state.average, state.n_averaged = old["average"].copy(), old["n_averaged"]
-            if old["learning_rate_init"] == self.learning_rate_init:
-                state.rate = old["rate"]
+        theta = problem.start()
+        slots = np.zeros((solver.n_slots(), len(theta)), theta.dtype)
+        state = State(theta, slots, np.zeros(1), np.array([seed], np.uint64), rate=0.0)
+        record = Record()
+        if resumed:
+            old = self._state
+            state.theta[:] = old["theta"]
+            state.rng = old["rng"].copy()
+            state.n_updates, state.t = old["n_updates"], old["t"]
+            record = Record(**{**self._record, "diverged": False})
+            record.history = list(record.history)
+            if old["solver"] == self.solver and old["slots"].shape == slots.shape:
+                state.slots[:], state.extras = old["slots"], old["extras"].copy()
+                if self.average and old["average"] is not None:
+                    state.average, state.n_averaged = old["average"].copy(), old["n_averaged"]
+                if old["learning_rate_init"] == self.learning_rate_init:
+                    state.rate = old["rate"]
+        if solver.name == "lbfgs":
+            self.__dict__.pop("learning_rate_init_", None)
+        elif state.rate == 0:
+            state.rate = self.learning_rate_init_ = float(
+                problem.automatic_rate(solver, batch_size)
+                if self.learning_rate_init == "auto"
+                else self.learning_rate_init
+            )
+        return state, record
 
     def _batch_size(self, solver: Solver, n: int) -> int:
         if solver.full_batch:
             return n
-        return min(256 if self.batch_size == "auto" else self.batch_size, n)
+        size = self.batch_size
+        if size == "auto":
+            size = min(max(n // STEPS_PER_EPOCH, AUTO_BATCH[0]), AUTO_BATCH[1])
+        return min(size, n)
 
-    def _initial_rate(
-        self, solver, objective, X, targets: Targets, weights, scaling, batch_size: int
-    ) -> float:
-        if solver.name == "lbfgs":
-            return 1.0
-        if self.learning_rate_init != "auto":
-            self.learning_rate_init_ = float(self.learning_rate_init)
-        else:
-            self.learning_rate_init_ = _rates.automatic(
-                solver,
-                objective,
-                X,
-                weights,
-                scaling,
-                *self._curvatures(targets, objective.rows, weights, scaling),
-                batch_size,
-            )
-        return self.learning_rate_init_
-
-    def _curvatures(self, targets: Targets, rows, weights, scaling):
-        """Typical and largest d²loss/df², a number or one for each row."""
-        Y = scaling.targets(targets.Y)
-        of_rows = None if weights is None else weights[rows]
-        parameter = self._loss_parameter(targets.loss)
-        constant = targets.loss.constant(Y[rows], of_rows, parameter)
-        scale = float(np.max(self._output_scale(targets.loss, scaling)))
-        typical = targets.loss.curvature(Y, constant)
-        return scale * typical, scale * targets.loss.largest_curvature(Y, constant)
-
-    def _settings(
-        self, objective: Objective, targets: Targets, weights, batch_size: int
-    ) -> Settings:
+    def _settings(self, problem: Problem, batch_size: int) -> Settings:
         tol = self.tol
         if tol == "auto":
             by_score = self.early_stopping and self.scoring != "loss"
-            tol = AUTO_SCORE_TOL
-            if not by_score:
-                tol = AUTO_TOL * self._magnitude(targets, objective.rows, weights)
+            tol = AUTO_SCORE_TOL if by_score else AUTO_TOL * problem.magnitude()
         return Settings(
             learning_rate=self.learning_rate,
             power_t=self.power_t,
@@ -401,55 +311,34 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             verbose=int(self.verbose),
         )
 
-    def _magnitude(self, targets: Targets, rows, weights) -> float:
-        """The size of the objective of a constant model, for tol="auto"."""
-        mean, square = engine.column_moments(targets.Y, rows, weights, True)
-        return targets.loss.magnitude(
-            mean, _scaling.deviations(square, mean), self._loss_parameter(targets.loss)
-        )
-
-    def _scorer(
-        self, validation: Validation, objective: Objective, targets: Targets, scaling, X
-    ) -> Callable[[Array], float]:
+    def _scorer(self, validation: Validation, problem: Problem) -> Callable[[Array], float]:
         """The validation score as a function of the parameters in training's units."""
-        X_val, Y = X, targets.Y
-        if validation.rows is None:
-            X_val, y_val, weights = self._validate_held_out(validation, X.dtype)
-            Y = self._encode(y_val, X.dtype, "y_val")
-            if Y.shape[1] != targets.Y.shape[1]:
-                raise ValueError(
-                    f"y_val has {Y.shape[1]} targets, y has {targets.Y.shape[1]}; they must be "
-                    "as many."
-                )
-            validation = validation._replace(sample_weight=weights)
-        if self.scoring != "loss":
-            evaluate = scorer_of(self, self.scoring)
-
-            def score(theta: Array) -> float:
-                fitted = self._twin()
-                fitted._set_coef(*scaling.to_coef(theta, objective.layout))
-                return evaluate(fitted, validation)
-
-            return score
-
-        rows = validation.rows
+        X_val, Y, rows = problem.X, problem.targets.Y, validation.rows
         weights = validation.sample_weight
         if rows is None:
-            weights = _targets.with_class_factors(weights, targets.class_factors, Y)
-            rows = _targets.weighted_rows(weights, len(Y))
-        else:
-            everywhere = np.ones(len(Y))
-            if weights is not None:
-                everywhere[rows] = weights
-            weights = _targets.with_class_factors(everywhere, targets.class_factors, Y)
-        weights = _targets.row_weights(weights, rows, X.dtype)
-        data = self._data(X_val, Y, targets.loss, weights, scaling)
-        held = objective._replace(data=data, rows=rows)
+            X_val, y_val, weights = self._validate_held_out(validation, X_val.dtype)
+            validation = validation._replace(sample_weight=weights)
+            Y = self._encode(y_val, X_val.dtype, "y_val")
+            if Y.shape[1] != problem.targets.Y.shape[1]:
+                raise ValueError(
+                    f"y_val has {Y.shape[1]} targets, y has {problem.targets.Y.shape[1]}; they "
+                    "must be as many."
+                )
+            rows = np.arange(len(Y), dtype=np.int32)
+        elif weights is not None:
+            of_rows, weights = weights, np.zeros(len(Y))
+            weights[rows] = of_rows
+        if self.scoring == "loss":
+            held = problem.held_out(X_val, Y, rows, weights)
+            return lambda theta: -held.loss_value(theta)
+        evaluate = scorer_of(self, self.scoring)
 
-        def negated_loss(theta: Array) -> float:
-            return -held.loss_value(theta)
+        def score(theta: Array) -> float:
+            fitted = self._twin()
+            fitted._set_coef(*problem.scaling.to_coef(theta, problem.objective.layout))
+            return evaluate(fitted, validation)
 
-        return negated_loss
+        return score
 
     def _validate_held_out(self, validation: Validation, dtype) -> tuple[Any, Array, Array | None]:
         X, y = self._validate(
@@ -476,22 +365,10 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             return 10 if self.alpha > 0 and self.l1_ratio > 0 else 0
         return self.polish_iter
 
-    def _curvature(
-        self, X, targets: Targets, rows, weights, scaling: Scaling, objective: Objective
-    ) -> Array:
-        per_row, _ = self._curvatures(targets, rows, weights, scaling)
-        per_row = np.broadcast_to(per_row, X.shape[0])[rows]
-        bound = float(np.average(per_row, weights=None if weights is None else weights[rows]))
-        if scaling.scale is None:
-            columns = _scaling.column_squares(X, rows, weights)
-        else:
-            columns = np.ones(X.shape[1])
-        return parameter_curvature(bound * columns, bound, objective)
-
-    def _publish(self, trainer: Trainer, scaling: Scaling, theta: Array) -> None:
+    def _publish(self, trainer: Trainer, problem: Problem, theta: Array) -> None:
         """Set every fitted attribute."""
-        state, record = trainer.state, trainer.record
-        self._set_coef(*scaling.to_coef(theta, trainer.objective.layout))
+        state, record, scaling = trainer.state, trainer.record, problem.scaling
+        self._set_coef(*scaling.to_coef(theta, problem.objective.layout))
         self._state = {
             **{field.name: getattr(state, field.name) for field in fields(State)},
             **scaling._asdict(),
@@ -525,4 +402,3 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-

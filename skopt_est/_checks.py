@@ -14,9 +14,7 @@ Array = np.ndarray
 def check_rows(estimator: Any, X: Any, *, reset: bool, dtype: Any, name: str = "X") -> Any:
     """X as a C-ordered array or canonical CSR matrix of one of these dtypes."""
     try:
-        X = validate_data(
-            estimator, X, reset=reset, accept_sparse="csr", dtype=dtype, order="C"
-        )
+        X = validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=dtype, order="C")
     except ValueError as error:
         raise ValueError(_located(X, name, error)) from error
     return canonical(X) if issparse(X) else X

@@ -18,7 +18,8 @@ l1_ratio : float in [0, 1], default=0.0
     Share of the L1 norm in the penalty: 0 is ridge, 1 is lasso.
 
 batch_size : int or "auto", default="auto"
-    Rows of one step; "auto" is 256. At most all rows. Unused by "gd" and "lbfgs".
+    Rows of one step; "auto" is a fiftieth of the training rows, but from 32 to 256. At most all
+    rows. Unused by "gd" and "lbfgs".
 
 learning_rate : {"constant", "invscaling", "adaptive", "cosine", "one_cycle"} or callable, \
 default="adaptive"
@@ -200,9 +201,7 @@ def document(**texts: str) -> Callable[[type], type]:
 
     def fill(text: str, margin: str) -> str:
         for name, part in texts.items():
-            text = text.replace(
-                margin + "{" + name + "}", indent(part, margin).rstrip("\n")
-            )
+            text = text.replace(margin + "{" + name + "}", indent(part, margin).rstrip("\n"))
         return text
 
     def decorate(cls: type) -> type:

@@ -37,12 +37,14 @@ class Loss:
     ----------
     name : key of the registry and of the compiled code
     parameter : the estimator's parameter that the loss takes, or None
+    value : its value
     standardizes : whether targets may be shifted and scaled (location-scale families)
     kinked : whether the gradient jumps, so that it need not vanish on the way to the minimum
     """
 
     name: str = "squared_error"
     parameter: str | None = None
+    value: float = 0.0
     standardizes: bool = True
     kinked = False
 
@@ -57,7 +59,7 @@ class Loss:
         """Raw prediction to the prediction in the target's units."""
         return f
 
-    def constant(self, y: Array, weights: Array | None, parameter: float) -> Array:
+    def constant(self, y: Array, weights: Array | None) -> Array:
         """The raw prediction of the best constant model, one number an output."""
         return np.average(y, axis=0, weights=weights)
 
@@ -65,11 +67,11 @@ class Loss:
         """The loss of an output over that of its y / scale and f / scale."""
         return scale**2
 
-    def compiled_parameter(self, scale: Array, parameter: float) -> Array | float:
+    def compiled_value(self, scale: Array) -> Array | float:
         """The parameter as the compiled loss of y / scale takes it."""
-        return parameter
+        return self.value
 
-    def compiled_scale(self, scale: Array, parameter: float) -> Array | float:
+    def compiled_scale(self, scale: Array) -> Array | float:
         """A factor on the loss of y / scale that keeps its gradients of order one."""
         return 1.0
 
@@ -82,9 +84,9 @@ class Loss:
         """A bound for any row and model, where there is one."""
         return self.curvature(y, constant)
 
-    def magnitude(self, mean: Array, deviation: Array, parameter: float) -> float:
+    def magnitude(self, mean: Array, deviation: Array) -> float:
         """The size of the loss of a constant model, for relative tolerances."""
-        return float((self.unit(deviation) / self.compiled_scale(deviation, parameter)).sum())
+        return float((self.unit(deviation) / self.compiled_scale(deviation)).sum())
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class AbsoluteError(Loss):
     kinked = True
     level = 0.5
 
-    def constant(self, y, weights, parameter):
+    def constant(self, y, weights):
         return weighted_quantile(y, self.level, weights)
 
     def unit(self, scale):
@@ -112,8 +114,8 @@ class Quantile(AbsoluteError):
     name: str = "quantile"
     parameter: str | None = "quantile"
 
-    def constant(self, y, weights, parameter):
-        return weighted_quantile(y, parameter, weights)
+    def constant(self, y, weights):
+        return weighted_quantile(y, self.value, weights)
 
 
 @dataclass(frozen=True)
@@ -123,14 +125,14 @@ class Huber(Loss):
     name: str = "huber"
     parameter: str | None = "delta"
 
-    def constant(self, y, weights, parameter):
+    def constant(self, y, weights):
         return weighted_quantile(y, 0.5, weights)
 
-    def compiled_parameter(self, scale, parameter):
-        return parameter / scale
+    def compiled_value(self, scale):
+        return self.value / scale
 
-    def compiled_scale(self, scale, parameter):
-        return 1.0 / np.minimum(1.0, parameter / scale)
+    def compiled_scale(self, scale):
+        return 1.0 / np.minimum(1.0, self.value / scale)
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ class Poisson(Loss):
     def link(self, f):
         return np.exp(f)
 
-    def constant(self, y, weights, parameter):
+    def constant(self, y, weights):
         # All targets zero would put the constant at minus infinity: half a count stands in.
         return np.log(np.maximum(np.average(y, axis=0, weights=weights), 0.5 / len(y)))
 
@@ -164,7 +166,7 @@ class Poisson(Loss):
     def largest_curvature(self, y, constant):
         return (y + np.exp(constant)).max(axis=1)
 
-    def magnitude(self, mean, deviation, parameter):
+    def magnitude(self, mean, deviation):
         return max(float(mean.sum()), 1e-12)
 
 
@@ -187,7 +189,7 @@ class Gamma(Poisson):
     def largest_curvature(self, y, constant):
         return 1.0 + (y / np.exp(constant)).max(axis=1)
 
-    def magnitude(self, mean, deviation, parameter):
+    def magnitude(self, mean, deviation):
         return float(len(mean))
 
 
@@ -201,7 +203,7 @@ class LogLossBinary(Loss):
     def link(self, f):
         return expit(f)
 
-    def constant(self, y, weights, parameter):
+    def constant(self, y, weights):
         share = np.clip(np.average(y, axis=0, weights=weights), 0.5 / len(y), 1 - 0.5 / len(y))
         return np.log(share / (1 - share))
 
@@ -226,7 +228,7 @@ class LogLossMultinomial(LogLossBinary):
     def link(self, f):
         return softmax(f, axis=1)
 
-    def constant(self, y, weights, parameter):
+    def constant(self, y, weights):
         mass = np.bincount(y[:, 0].astype(np.intp), weights, minlength=self.n_classes)
         f = np.log(np.maximum(mass / mass.sum(), 0.5 / len(y)))
         return f - f.mean()

@@ -19,12 +19,12 @@ def polish(objective: Objective, theta: Array, curvature: Array, max_iter: int) 
     Parameters
     ----------
     curvature : ndarray (n_parameters,)
-        Second derivative of the data term in each parameter alone. The step of parameter j is
+        The objective's second derivative in each parameter alone. The step of parameter j is
         1 / (kappa curvature_j), kappa from the last step and the change of the gradient along
         it (Barzilai & Borwein 1988; SpaRSA, Wright, Nowak & Figueiredo 2009), doubled where the
         objective rose.
     """
-    n, l1, l2 = objective.layout.n_weights, objective.l1, objective.l2
+    n, l1 = objective.layout.n_weights, objective.l1
     grad, trial_grad = np.empty_like(theta), np.empty_like(theta)
     value, _ = objective.training_value(theta, grad)
     kappa, kept = 1.0, 0
@@ -49,13 +49,3 @@ def polish(objective: Objective, theta: Array, curvature: Array, max_iter: int) 
         if kept == max_iter:
             break
     return theta
-
-
-def parameter_curvature(
-    column_curvature: Array, intercept_curvature: float, objective: Objective
-) -> Array:
-    """Curvature of each parameter from that of its column, the L2 term's added."""
-    weights = np.repeat(column_curvature, objective.n_outputs) + objective.l2
-    intercepts = np.full(objective.n_outputs, intercept_curvature)
-    # A column without any entry has no curvature and no gradient: any step will do.
-    return np.maximum(np.concatenate([weights, intercepts]), 1e-12)

@@ -1,4 +1,4 @@
-"""learning_rate_init="auto": the rate from the data, or the solver's constant.
+"""learning_rate_init="auto" for the solvers whose rate is made from the data.
 
 All rates are for training's units, where columns have deviation one if `precondition` is on.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skopt_est._core import engine
+from skopt_est._core import engine, moments
 from skopt_est._objective import Objective
 from skopt_est._scaling import Scaling
 from skopt_est.solvers import Solver
@@ -30,39 +30,29 @@ def automatic(
     gd: 1 / L, L the smoothness of the data term at the constant model (the trainer halves the
     rate should a step raise the objective). sgd: 1 / (T + R / batch_size), the expected
     smoothness of a batch (Gower et al. 2019) with T the mean squared row norm, a bound of L, and
-    R the largest; times 1 - momentum, as momentum repeats each step that many times. The
-    others: the constant in `solvers.py`.
+    R the largest; times 1 - momentum, as momentum repeats each step that many times.
     """
-    if solver.auto_rate is not None:
-        return solver.auto_rate
     rows, intercept = objective.rows, objective.fit_intercept
-    data = curvature_data(X, row_weight, scaling, curvature)
+    units = scaling.as_rows(X.dtype)
     if solver.full_batch:
+        # Squared error with targets zero and rows weighted by the curvature: its gradient at v
+        # is the Hessian's bound times v.
+        weights = np.array(np.broadcast_to(np.asarray(curvature, X.dtype), X.shape[0]))
+        if row_weight is not None:
+            weights *= row_weight
+        targets = np.zeros((X.shape[0], 1), X.dtype)
+        code = engine.LOSS_CODES["squared_error"]
+        data = engine.Data(X, targets, code, row_weight=weights, **units)
         return 1.0 / max(smoothness(data, rows, intercept), 1e-300)
-    norms = engine.squared_norms(data)[rows] + intercept
-    weights = 1.0 if row_weight is None else row_weight[rows]
-    typical = float(np.mean(norms * weights * _of_rows(curvature, rows)))
-    worst = float(np.max(norms * weights * _of_rows(largest_curvature, rows)))
+    norms = moments.squared_norms(X, **units)[rows] + intercept
+    of_rows = 1.0 if row_weight is None else row_weight[rows]
+    typical = float(np.mean(norms * of_rows * _of_rows(curvature, rows)))
+    worst = float(np.max(norms * of_rows * _of_rows(largest_curvature, rows)))
     return (1.0 - solver.momentum) / max(typical + worst / batch_size, 1e-300)
 
 
 def _of_rows(per_row: Array | float, rows: Array) -> Array | float:
-    return per_row if np.isscalar(per_row) else per_row[rows]
-
-
-def curvature_data(X, row_weight, scaling: Scaling, curvature) -> engine.Data:
-    """Squared error with targets zero and rows weighted by the curvature: its gradient at v is
-    the Hessian's bound times v."""
-    weights = np.array(np.broadcast_to(np.asarray(curvature, X.dtype), X.shape[0]))
-    if row_weight is not None:
-        weights *= row_weight
-    return engine.Data(
-        X,
-        np.zeros((X.shape[0], 1), X.dtype),
-        engine.LOSS_CODES["squared_error"],
-        row_weight=weights,
-        **scaling.as_rows(X.dtype),
-    )
+    return per_row[rows] if isinstance(per_row, np.ndarray) else per_row
 
 
 def smoothness(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
-from skopt_est._core import engine
+from skopt_est._core import moments
 from skopt_est._layout import Layout
 from skopt_est._losses import Loss
 
@@ -87,8 +87,8 @@ def deviations(mean_square: Array, mean: Array) -> Array:
 def column_squares(X, rows: Array, row_weight: Array | None) -> Array:
     """Weighted mean square of each column over these rows, float64."""
     if not issparse(X):
-        return engine.column_moments(X, rows, row_weight, False)[1]
-    return engine.column_squares(X, rows, row_weight)
+        return moments.column_moments(X, rows, row_weight, False)[1]
+    return moments.column_squares(X, rows, row_weight)
 
 
 def measure(
@@ -97,7 +97,6 @@ def measure(
     rows: Array,
     row_weight: Array | None,
     loss: Loss,
-    parameter: float,
     n_outputs: int,
     fit_intercept: bool,
 ) -> Scaling:
@@ -109,13 +108,13 @@ def measure(
     if issparse(X) or not fit_intercept:
         shift, scale = None, deviations(column_squares(X, rows, row_weight), np.zeros(X.shape[1]))
     else:
-        shift, square = engine.column_moments(X, rows, row_weight, True)
+        shift, square = moments.column_moments(X, rows, row_weight, True)
         scale = deviations(square, shift)
     target_shift, target_scale = np.zeros(n_outputs), np.ones(n_outputs)
     if loss.standardizes:
-        y_mean, y_square = engine.column_moments(Y, rows, row_weight, fit_intercept)
+        y_mean, y_square = moments.column_moments(Y, rows, row_weight, fit_intercept)
         target_scale = deviations(y_square, y_mean)
         if fit_intercept:
             weights = None if row_weight is None else row_weight[rows]
-            target_shift = loss.constant(Y[rows], weights, parameter).astype(np.float64)
+            target_shift = loss.constant(Y[rows], weights).astype(np.float64)
     return Scaling(shift, scale, target_shift, target_scale)

@@ -208,7 +208,7 @@ class Trainer:
         """Let the monitor see this epoch, and keep its weights if it is the best: those that
         gave the score, or those at which a full-batch loss was met."""
         stopping = self.settings.early_stopping and score is not None
-        if self.monitor.update(-score if stopping else loss):
+        if self.monitor.update(-score if score is not None and stopping else loss):
             self.record.best_iter = len(self.record.history)
             self.best = self.state.model_parameters().copy()
             if not stopping and met_at is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Real
 from typing import Any, Self
 
@@ -11,8 +12,9 @@ from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skopt_est import _docs, _targets
-from skopt_est._base import OptimizerEstimator, Targets
+from skopt_est._base import OptimizerEstimator
 from skopt_est._losses import LOSSES
+from skopt_est._problem import Targets
 
 __all__ = ["LinearRegression"]
 
@@ -233,7 +235,10 @@ default="squared_error"
     def _targets(self, y, weights, dtype, partial, classes) -> Targets:
         self._one_target = y.ndim == 1
         Y = self._encode(y, dtype, "y")
-        return Targets(Y, LOSSES[self.loss], Y.shape[1])
+        loss = LOSSES[self.loss]
+        if loss.parameter is not None:
+            loss = replace(loss, value=float(getattr(self, loss.parameter)))
+        return Targets(Y, loss, Y.shape[1])
 
     def _encode(self, y, dtype, argument):
         Y = _targets.regression_targets(y, dtype, argument)

@@ -13,8 +13,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from skopt_est import _docs, _targets
-from skopt_est._base import OptimizerEstimator, Targets
+from skopt_est._base import OptimizerEstimator
 from skopt_est._losses import LOSSES, LogLossMultinomial
+from skopt_est._problem import Targets
 
 __all__ = ["LogisticRegression"]
 
@@ -83,6 +84,8 @@ class LogisticRegression(ClassifierMixin, OptimizerEstimator):
     >>> round(make_pipeline(StandardScaler(), clf).fit(X, y).score(X, y), 2)
     0.99
     """
+
+    classes_: Array
 
     _parameter_constraints: dict[str, list[Any]] = {
         **OptimizerEstimator._parameter_constraints,

@@ -19,7 +19,7 @@ import numpy as np
 
 from skopt_est._core import engine
 
-__all__ = ["SOLVERS", "Adagrad", "Adam", "AMSGrad", "GD", "LBFGS", "NAdam", "RMSprop", "SGD"]
+__all__ = ["GD", "LBFGS", "SGD", "SOLVERS", "AMSGrad", "Adagrad", "Adam", "NAdam", "RMSprop"]
 
 Array = np.ndarray
 
@@ -136,7 +136,7 @@ class Adam(Solver):
     (Kingma & Ba 2015)."""
 
     name = "adam"
-    slots = ("m", "v", "D")
+    slots: ClassVar[tuple[str, ...]] = ("m", "v", "D")
     auto_rate = 0.01
 
     def coefficients(self, t, rates, extras):
@@ -181,7 +181,9 @@ class AMSGrad(Adam):
     slots = ("m", "v", "top", "D")
 
     def momentum_of(self, coefficients):
-        return super().momentum_of(coefficients)._replace(ratio=self.beta_1)
+        # the root does not fall, only m does
+        weights = coefficients[:, 1] / coefficients[:, 2]
+        return Momentum(weights, self.beta_1, self.beta_1, self.beta_2)
 
 
 @dataclass(frozen=True)

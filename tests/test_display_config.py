@@ -114,7 +114,7 @@ PROBE = """
 @pytest.fixture(scope="module")
 def probe():
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROBE)], capture_output=True, text=True
+        [sys.executable, "-P", "-c", textwrap.dedent(PROBE)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -144,5 +144,7 @@ def test_import_does_not_load_what_is_not_a_dependency():
     names = "{'pandas', 'matplotlib', 'torch'}"
     code = f"import sys, sklearn.linear_model as _; old = {names} & set(sys.modules); "
     code += f"import skopt_est; print(sorted({names} & set(sys.modules) - old))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

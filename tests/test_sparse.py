@@ -1,6 +1,5 @@
 """CSR rows give what dense rows give, whatever their form, and are never made dense."""
 
-import time
 import tracemalloc
 import warnings
 

@@ -34,3 +34,4 @@ def get_engine(name: str | None = None) -> ModuleType:
 
 simd: str = os.environ.get("SKOPT_EST_SIMD") or available()[0]
 engine: ModuleType = get_engine(simd)
+moments: ModuleType = importlib.import_module(f"skopt_est._core.moments_{simd}")

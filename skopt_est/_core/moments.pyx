@@ -1,0 +1,174 @@
+"""Moments of the columns and norms of the rows of X, dense or CSR.
+
+Built for the same vector units as the engine.
+"""
+import numpy as np
+
+from libc.stdint cimport int32_t, int64_t
+
+from skopt_est._core.types cimport real
+
+cdef Py_ssize_t BLOCK_ELEMENTS = 16384      # of X: a block stays in cache for its two passes
+
+
+def column_moments(X, int32_t[::1] rows, row_weight, bint centre):
+    """Weighted mean and variance of the columns over these rows of a dense, C-ordered X, in one
+    pass over memory.
+
+    Blocks of rows are averaged in cache and merged (Chan, Golub & LeVeque 1983), so large
+    means cost no precision. Without `centre` the mean is zero and the second moment is
+    returned.
+    """
+    cdef Py_ssize_t d = X.shape[1]
+    weights = None if row_weight is None else np.ascontiguousarray(row_weight, np.float64)
+    mean, square = np.zeros(d), np.zeros(d)
+    cdef double[::1] m = mean, q = square, w
+    cdef double[::1] block_mean = np.zeros(d), block_square = np.zeros(d)
+    cdef double* pw = NULL
+    cdef const float[:, ::1] xf
+    cdef const double[:, ::1] xd
+    if weights is not None and weights.shape[0]:
+        w = weights
+        pw = &w[0]
+    if rows.shape[0] == 0 or d == 0:
+        return mean, square
+    if weights is not None and weights.shape[0] != X.shape[0]:
+        raise ValueError(f"row_weight has {weights.shape[0]} entries, X {X.shape[0]} rows")
+    if np.min(rows) < 0 or np.max(rows) >= X.shape[0]:
+        raise ValueError("rows holds an index that is not a row")
+    if X.dtype == np.float32:
+        xf = X
+        with nogil:
+            _moments(&xf[0, 0], &rows[0], rows.shape[0], d, pw, centre, &m[0], &q[0],
+                     &block_mean[0], &block_square[0])
+    else:
+        xd = X
+        with nogil:
+            _moments(&xd[0, 0], &rows[0], rows.shape[0], d, pw, centre, &m[0], &q[0],
+                     &block_mean[0], &block_square[0])
+    return mean, square
+
+
+cdef void _moments(
+    const real* X, const int32_t* order, Py_ssize_t n, Py_ssize_t d, const double* w,
+    bint centre, double* mean, double* square, double* block_mean, double* block_square,
+) noexcept nogil:
+    cdef const real* x
+    cdef Py_ssize_t start = 0, stop, i, j
+    cdef Py_ssize_t rows = max(8, BLOCK_ELEMENTS // d)
+    cdef double total = 0, part, weight, delta, share
+    while start < n:
+        stop = min(start + rows, n)
+        part = 0
+        for j in range(d):
+            block_mean[j] = 0
+            block_square[j] = 0
+        for i in range(start, stop):
+            part += w[order[i]] if w != NULL else 1
+        if centre and part > 0:
+            for i in range(start, stop):
+                weight = (w[order[i]] if w != NULL else 1) / part
+                x = X + order[i] * d
+                for j in range(d):
+                    block_mean[j] += weight * x[j]
+        for i in range(start, stop):
+            weight = w[order[i]] if w != NULL else 1
+            x = X + order[i] * d
+            for j in range(d):
+                delta = x[j] - block_mean[j]
+                block_square[j] += weight * delta * delta
+        if part > 0:
+            share = part / (total + part)
+            for j in range(d):
+                delta = block_mean[j] - mean[j]
+                mean[j] += share * delta
+                square[j] += block_square[j] + delta * delta * total * share
+            total += part
+        start = stop
+    if total > 0:
+        for j in range(d):
+            square[j] /= total
+
+
+def column_squares(X, int32_t[::1] rows, row_weight):
+    """Weighted mean square of each column over these rows of a CSR matrix."""
+    out = np.zeros(X.shape[1])
+    weights = np.ones(rows.shape[0])
+    if row_weight is not None:
+        weights = np.ascontiguousarray(np.asarray(row_weight)[rows], np.float64)
+    cdef double[::1] square = out, w = weights
+    cdef const int32_t[::1] indices = X.indices
+    cdef const int64_t[::1] indptr = X.indptr.astype(np.int64, copy=False)
+    cdef const float[::1] xf
+    cdef const double[::1] xd
+    if X.nnz == 0 or rows.shape[0] == 0:
+        return out
+    if np.min(rows) < 0 or np.max(rows) >= X.shape[0]:
+        raise ValueError("rows holds an index that is not a row")
+    if X.dtype == np.float32:
+        xf = X.data
+        with nogil:
+            _column_squares(&xf[0], &indices[0], indptr, rows, w, square)
+    else:
+        xd = X.data
+        with nogil:
+            _column_squares(&xd[0], &indices[0], indptr, rows, w, square)
+    return out / weights.sum()
+
+
+cdef void _column_squares(
+    const real* x, const int32_t* indices, const int64_t[::1] indptr, const int32_t[::1] rows,
+    const double[::1] w, double[::1] square,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int64_t p
+    for i in range(rows.shape[0]):
+        for p in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            square[indices[p]] += w[i] * <double> x[p] * x[p]
+
+
+def squared_norms(X, shift=None, inv_scale=None):
+    """The squared norm of each row, seen as (x - shift) * inv_scale, float64; CSR takes no
+    shift."""
+    cdef Py_ssize_t d = X.shape[1]
+    cdef bint dense = isinstance(X, np.ndarray)
+    out = np.zeros(X.shape[0])
+    if out.shape[0] == 0 or d == 0:
+        return out
+    cdef double[::1] norms = out
+    cdef const double[::1] centre = np.zeros(d) if shift is None else np.asarray(shift, float)
+    cdef const double[::1] scale = np.ones(d) if inv_scale is None else np.asarray(inv_scale, float)
+    cdef const int32_t[::1] indices = np.arange(d, dtype=np.int32) if dense else X.indices
+    cdef const int64_t[::1] indptr = (
+        np.arange(0, X.size + 1, d) if dense else X.indptr.astype(np.int64, copy=False))
+    cdef const float[::1] xf
+    cdef const double[::1] xd
+    values = X.ravel() if dense else X.data
+    if values.shape[0] == 0:
+        return out
+    if X.dtype == np.float32:
+        xf = values
+        with nogil:
+            _norms(&xf[0], indices, indptr, dense, centre, scale, norms)
+    else:
+        xd = values
+        with nogil:
+            _norms(&xd[0], indices, indptr, dense, centre, scale, norms)
+    return out
+
+
+cdef void _norms(
+    const real* values, const int32_t[::1] indices, const int64_t[::1] indptr, bint dense,
+    const double[::1] centre, const double[::1] scale, double[::1] norms,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int64_t p
+    cdef int32_t j
+    cdef double x, total
+    for i in range(norms.shape[0]):
+        total = 0
+        for p in range(indptr[i], indptr[i + 1]):
+            j = indices[p - indptr[i]] if dense else indices[p]
+            x = (values[p] - centre[j]) * scale[j]
+            total += x * x
+        norms[i] = total
