@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-import warnings
 
 import numpy as np
 from scipy.optimize import minimize
-from sklearn.exceptions import ConvergenceWarning
 
 from skopt_est._trainer import Trainer
+from skopt_est._warn import warn_not_converged
 
 Array = np.ndarray
 
@@ -100,7 +99,7 @@ def run(trainer: Trainer, gtol: float, one_iteration: bool = False) -> None:
         return
     stalled = settings.early_stopping and trainer.monitor.stalled
     if not stalled and not result.success and _largest_slope(result, split, n) > gtol:
-        warnings.warn(_why_not(result, max_iter, gtol), ConvergenceWarning, stacklevel=4)
+        warn_not_converged(_why_not(result, max_iter, gtol))
     if settings.early_stopping:
         trainer.restore_best()
 

@@ -7,19 +7,18 @@ objects. Python is entered once an epoch.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from skopt_est import schedules
 from skopt_est._core import engine
 from skopt_est._monitor import Monitor
 from skopt_est._objective import Objective
+from skopt_est._warn import warn_not_converged
 from skopt_est.solvers import Solver
 
 Array = np.ndarray
@@ -145,12 +144,10 @@ class Trainer:
             if monitor.stalled and not self._slow_down():
                 break
         else:
-            warnings.warn(
+            warn_not_converged(
                 f"solver={self.solver.name!r} reached max_iter={settings.max_iter} before the "
                 f"stopping rule held (tol={settings.tol:g}, n_iter_no_change="
-                f"{settings.n_iter_no_change:g}). Increase max_iter, tol or the learning rate.",
-                ConvergenceWarning,
-                stacklevel=4,
+                f"{settings.n_iter_no_change:g}). Increase max_iter, tol or the learning rate."
             )
         if settings.early_stopping:
             self.restore_best()
@@ -275,11 +272,7 @@ class Trainer:
             raise ValueError(advice + " No epoch before it had finite weights to keep.")
         self.restore_best()
         self.record.diverged = True
-        warnings.warn(
-            advice + f" The weights of epoch {self.record.best_iter} are kept.",
-            ConvergenceWarning,
-            stacklevel=5,
-        )
+        warn_not_converged(advice + f" The weights of epoch {self.record.best_iter} are kept.")
 
     def report(self) -> None:
         every, entry = self.settings.verbose, self.record.history[-1]

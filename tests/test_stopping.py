@@ -375,3 +375,11 @@ def test_interrupt_from_the_keyboard_is_heard_between_epochs():
     assert 0 < est.n_iter_ == len(est.loss_curve_) == len(est.history_) < 10**6
     assert est.t_ == est.n_iter_ * len(y)
     assert est.score(X, y) > 0.5
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_warning_points_at_the_line_that_called_fit(solver):
+    X, y, _ = data("binary")
+    with pytest.warns(ConvergenceWarning) as caught:
+        model("binary", solver=solver, max_iter=1).fit(X, y)
+    assert [w.filename for w in caught] == [__file__]

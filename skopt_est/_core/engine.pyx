@@ -19,6 +19,7 @@ from skopt_est._core.random cimport shuffle as shuffle_order
 from skopt_est._core.rows cimport (
     Rows, dense_backward, dense_forward, gather, sparse_backward, sparse_forward,
 )
+from skopt_est._core.single cimport LANES, PADDED_ROWS, Padded, single_rows
 from skopt_est._core.solvers cimport (
     ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper,
     data_step, prox, slot_of_D,
@@ -73,7 +74,7 @@ cdef inline void _forward(
 
 cdef inline void _accumulate(
     Data data, Scratch scratch, const int32_t* order, Py_ssize_t start, Py_ssize_t count,
-    const real* theta, Py_ssize_t k, bint intercept, double share, real* grad,
+    Py_ssize_t n, const real* theta, Py_ssize_t k, bint intercept, double share, real* grad,
 ) noexcept nogil:
     """One block, at most scratch.block_rows rows: its losses go to scratch.sums, and share
     times the gradient of their sum is added to grad (unless that is NULL)."""
@@ -88,7 +89,7 @@ cdef inline void _accumulate(
     cdef Py_ssize_t i, c, row, ky = data.target_columns
     cdef real factor = <real> share
     if rows.indices == NULL:
-        block = gather(rows, order, start, count, <real*> scratch.block)
+        block = gather(rows, order, start, count, n, <real*> scratch.block)
     _forward(rows, order, start, count, block, theta, k, intercept, z)
     for i in range(count):
         row = start + i if order == NULL else order[start + i]
@@ -160,7 +161,7 @@ cdef int _full_pass(
     cdef double share = 1.0 / n if n else 0
     while start < n:
         count = min(scratch.block_rows, n - start)
-        _accumulate(data, scratch, order, start, count, theta, k, intercept, share, grad)
+        _accumulate(data, scratch, order, start, count, n, theta, k, intercept, share, grad)
         start += count
         work += count * data.d
         if work > SIGNAL_WORK:
@@ -370,6 +371,12 @@ cdef int _epoch(
             slots[i] = NULL
             if i < model.n_slots:
                 slots[i] = (<real*> <size_t> model.slots.ctypes.data) + i * size
+    if (
+        not lazy and batch_size == 1 and k == 1 and average == NULL
+        and data.rows.indices == NULL and data.loss_code != LOG_LOSS_MULTINOMIAL
+        and (h.code == ADAGRAD or (h.code == SGD and h.momentum == 0))
+    ):
+        return _single_epoch(data, model, order, n, steps, scratch, theta, slots[0], l1, l2)
     for s in range(n_steps):
         stop = min(start + batch_size, n)
         at = start
@@ -378,7 +385,7 @@ cdef int _epoch(
             if lazy:
                 _touch(&data.rows, order, at, count, s, last_seen, touched, &n_touched, theta,
                        slots, k, h, steps, l1, l2, average)
-            _accumulate(data, scratch, order, at, count, theta, k, intercept,
+            _accumulate(data, scratch, order, at, count, n, theta, k, intercept,
                         1.0 / (stop - start), grad)
             at += count
         c = steps.coefficients + s * N_COEFFICIENTS
@@ -420,6 +427,64 @@ cdef int _epoch(
                     raise
     if lazy:
         _flush(theta, slots, data.d, n_steps, last_seen, k, h, steps, l1, l2, average)
+    return 0
+
+
+cdef int _single_epoch(
+    Data data, Model model, const int32_t* order, Py_ssize_t n, Steps* steps, Scratch scratch,
+    real* theta, real* G, const real* l1, const real* l2,
+) except -1 nogil:
+    """The epoch for batches of one dense row: single.pxd in runs between looks for signals."""
+    cdef Py_ssize_t start = 0, stop, d = data.d, run = max(1, SIGNAL_WORK // max(d, 1))
+    cdef Py_ssize_t width, j
+    cdef double total = 0
+    cdef real param = <real> scratch.params[0], scale = <real> scratch.scales[0]
+    cdef const real* targets = <const real*> data.targets
+    cdef const real* weights = <const real*> data.weights
+    cdef const double* c = steps.coefficients
+    cdef const Hyper* h = &model.hyper
+    cdef real* bias = theta + d if model.fit_intercept else NULL
+    cdef real* bias_G = G + d if G != NULL else NULL
+    cdef real* base
+    cdef Padded p
+    p.blocks = (d + LANES - 1) // LANES
+    width = p.blocks * LANES
+    with gil:
+        padded = np.zeros(PADDED_ROWS * width + LANES, model.theta.dtype)
+        # to the next cache line
+        j = (-(<size_t> padded.ctypes.data) % 64) // sizeof(real)
+        base = (<real*> <size_t> padded.ctypes.data) + j
+    p.w, p.G, p.l1, p.l2 = base, base + width, base + 2 * width, base + 3 * width
+    p.threshold, p.factor = base + 4 * width, base + 5 * width
+    p.a, p.b = base + 6 * width, base + 7 * width
+    for j in range(d):
+        (<real*> p.w)[j] = theta[j]
+        (<real*> p.l1)[j] = l1[j]
+        (<real*> p.l2)[j] = l2[j]
+        if G != NULL:
+            (<real*> p.G)[j] = G[j]
+    while start < n:
+        stop = min(start + run, n)
+        if data.loss_code == LOG_LOSS_BINARY:
+            total += single_rows(
+                LOG_LOSS_BINARY, &data.rows, targets, weights, param, scale, order, start, stop,
+                n, bias, bias_G, h, c, &p, <real> 0)
+        elif data.loss_code == SQUARED_ERROR:
+            total += single_rows(
+                SQUARED_ERROR, &data.rows, targets, weights, param, scale, order, start, stop,
+                n, bias, bias_G, h, c, &p, <real> 0)
+        else:
+            total += single_rows(
+                data.loss_code, &data.rows, targets, weights, param, scale, order, start, stop,
+                n, bias, bias_G, h, c, &p, <real> 0)
+        for j in range(d):
+            theta[j] = (<real*> p.w)[j]
+            if G != NULL:
+                G[j] = (<real*> p.G)[j]
+        start = stop
+        with gil:
+            PyErr_CheckSignals()
+    scratch.sums[0] += total
     return 0
 
 

@@ -7,9 +7,25 @@ from skopt_est._core.blas cimport gemm
 from skopt_est._core.types cimport real
 
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define skopt_prefetch(address) __builtin_prefetch(address)
+    #else
+    #define skopt_prefetch(address) ((void) 0)
+    #endif
+    """
+    void skopt_prefetch(const void* address) nogil
+
+
 cdef enum:
     # Below this many multiplications a loop beats a call of BLAS.
     BLAS_WORK = 4096
+    # Rows in random order come from far: the row so many places ahead is asked for early, but
+    # no more of it than this, the hardware follows longer rows by itself.
+    ROWS_AHEAD = 4
+    PREFETCH_BYTES = 512
+    CACHE_LINE = 64
 
 
 cdef struct Rows:
@@ -67,12 +83,30 @@ cdef inline void add_scaled4(
         g[j] += (z0 * a[j] + z1 * b[j]) + (z2 * c[j] + z3 * e[j])
 
 
+cdef inline void prefetch(
+    const Rows* rows, const int32_t* order, Py_ssize_t at, Py_ssize_t n, real like
+) noexcept nogil:
+    """Ask for the row ROWS_AHEAD places after `at`, if there is one."""
+    cdef Py_ssize_t offset, size
+    cdef const char* start
+    if order == NULL or at + ROWS_AHEAD >= n:
+        return
+    start = <const char*> (<const real*> rows.values + order[at + ROWS_AHEAD] * rows.d)
+    size = min(rows.d * <Py_ssize_t> sizeof(real), PREFETCH_BYTES)
+    offset = 0
+    while offset < size:
+        skopt_prefetch(start + offset)
+        offset += CACHE_LINE
+    skopt_prefetch(start + size - 1)
+
+
 cdef inline const real* gather(
-    const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, real* buffer
+    const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
+    real* buffer,
 ) noexcept nogil:
     """Dense rows order[start:start + count] (or start, start + 1, ... if order is NULL) as a
-    C-contiguous block, shifted and scaled on the way. Untransformed rows that already lie
-    side by side are not copied."""
+    C-contiguous block, shifted and scaled on the way; n: the length of order. Untransformed
+    rows that already lie side by side are not copied."""
     cdef const real* values = <const real*> rows.values
     cdef const real* shift = <const real*> rows.shift
     cdef const real* inv_scale = <const real*> rows.inv_scale
@@ -80,9 +114,11 @@ cdef inline const real* gather(
     cdef real* out = buffer
     cdef Py_ssize_t d = rows.d, i, j
     if inv_scale == NULL and (order == NULL or count == 1):
+        prefetch(rows, order, start, n, <real> 0)
         return values + (start if order == NULL else order[start]) * d
     for i in range(start, start + count):
         x = values + (i if order == NULL else order[i]) * d
+        prefetch(rows, order, i, n, <real> 0)
         if shift != NULL:
             for j in range(d):
                 out[j] = (x[j] - shift[j]) * inv_scale[j]

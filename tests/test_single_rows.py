@@ -1,0 +1,101 @@
+"""Batches of one dense row have a fused path of their own, for sgd without momentum and adagrad:
+the same numbers as the NumPy oracle and as the general path."""
+
+import numpy as np
+import pytest
+from test_update_rules import SETTINGS, distance, fit, flat, make_data, oracle, weights_of
+
+from skopt_est import LinearRegression, LogisticRegression
+
+LOSSES = (
+    "squared_error",
+    "absolute_error",
+    "huber",
+    "quantile",
+    "poisson",
+    "gamma",
+    "log_loss_binary",
+)
+# Averaging that never begins keeps the weights of the last step, by way of the general path.
+GENERAL = {"average": 10**9}
+
+
+@pytest.mark.parametrize("learning_rate", ["constant", "cosine"])
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.4])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("name", ["sgd", "adagrad"])
+def test_single_rows_equal_the_oracle(name, loss, l1_ratio, learning_rate):
+    X, y, s = make_data(loss)
+    extra = {"huber": {"delta": 0.8}, "quantile": {"quantile": 0.3}}.get(loss, {})
+    settings = SETTINGS[name] | {"learning_rate_init": 0.02}
+    penalty = {"alpha": 0.05, "l1_ratio": l1_ratio}
+    coef, intercept, losses = oracle(
+        loss,
+        X,
+        y,
+        settings,
+        4,
+        1,
+        sample_weight=s,
+        loss_params=extra,
+        schedule=learning_rate,
+        **penalty,
+    )
+    est = fit(
+        loss,
+        X,
+        y,
+        s,
+        **settings,
+        **extra,
+        **penalty,
+        learning_rate=learning_rate,
+        batch_size=1,
+        max_iter=4,
+    )
+    assert distance(weights_of(est), flat(coef, intercept)) < 1e-9
+    assert distance(np.array(est.loss_curve_), np.array(losses)) < 1e-9
+
+
+@pytest.mark.parametrize("n_features", [1, 3, 15, 16, 17, 40])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("precondition", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("solver", ["sgd", "adagrad"])
+def test_single_rows_equal_the_general_path(solver, dtype, precondition, fit_intercept, n_features):
+    rng = np.random.default_rng(n_features)
+    X = rng.normal(3, 2, size=(60, n_features)).astype(dtype)
+    y, s = X[:, 0] + rng.normal(size=60) > 3, rng.uniform(0, 2, size=60)
+    params = {
+        "solver": solver,
+        "batch_size": 1,
+        "alpha": 0.01,
+        "l1_ratio": 0.3,
+        "precondition": precondition,
+        "fit_intercept": fit_intercept,
+        "learning_rate": "invscaling",
+        "learning_rate_init": 0.05 if solver == "adagrad" else 0.05 / (16 * n_features),
+        "max_iter": 3,
+        "polish_iter": 0,
+        "random_state": 0,
+    }
+    bound = 1e-4 if dtype == np.float32 else 1e-11
+    for make, target in ((LogisticRegression, y), (LinearRegression, X.sum(axis=1))):
+        with pytest.warns(match="max_iter"):
+            fused = make(**params).fit(X, target, sample_weight=s)
+        with pytest.warns(match="max_iter"):
+            general = make(**params, **GENERAL).fit(X, target, sample_weight=s)
+        assert distance(weights_of(fused), weights_of(general)) < bound
+        assert fused.coef_.dtype == dtype and np.abs(fused.coef_).max() > 0
+        np.testing.assert_allclose(fused.loss_curve_, general.loss_curve_, rtol=bound)
+
+
+def test_one_row_alone_and_a_second_epoch_of_single_rows():
+    X, y = np.array([[2.0, -1.0]]), np.array([3.0])
+    params = {"solver": "sgd", "batch_size": 1, "learning_rate_init": 0.1, "alpha": 0.0}
+    est = fit("squared_error", X, y, **params, max_iter=2)
+    w, b = np.zeros(2), 0.0
+    for _ in range(2):
+        r = X[0] @ w + b - y[0]
+        w, b = w - 0.1 * r * X[0], b - 0.1 * r
+    np.testing.assert_allclose(weights_of(est), [*w, b], rtol=1e-14)
