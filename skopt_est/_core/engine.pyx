@@ -287,6 +287,8 @@ def run_epoch(
         steps.tail = &tail_view[0]
         steps.powers = &powers[0, 0]
         steps.ratio, steps.decay_1, steps.decay_2 = ratio, decay_1, decay_2
+        steps.moves_without_gradient = (
+            model.penalised or model.average is not None or tail is not None)
     with nogil:
         if data.is_float:
             _epoch(data, model, scratch, &order[0], n, batch_size, &steps, n_steps, p_last,
@@ -317,7 +319,7 @@ cdef inline void _touch(
             j = rows.indices[p]
             if last_seen[j] < 0:
                 continue
-            if last_seen[j] < now:
+            if last_seen[j] < now and steps.moves_without_gradient:
                 for c in range(j * k, (j + 1) * k):
                     catch_up(theta, slots, c, last_seen[j], now, h, steps, l1, l2, average)
             last_seen[j] = -1 - <int32_t> now
@@ -342,6 +344,84 @@ cdef inline void _step(
         lo += n
 
 
+cdef inline void _step_listed(
+    real* theta, real* grad, real** slots, const int32_t* touched, Py_ssize_t n_touched,
+    Py_ssize_t k, real* gathered, const Hyper* h, const double* c, const real* l1,
+    const real* l2, bint penalised,
+) noexcept nogil:
+    """The parameters of the listed features, brought side by side, stepped, and put back; their
+    gradients are zeroed. gathered: (N_SLOTS_MAX + 5, CHUNK); wider features are not moved."""
+    cdef Py_ssize_t first = 0, per_chunk, n, i, j, p, q, m
+    cdef real* parts[N_SLOTS_MAX]
+    cdef real* w = gathered + N_SLOTS_MAX * CHUNK
+    cdef real* g = w + CHUNK
+    cdef real* D = w + 2 * CHUNK
+    cdef real* part_l1 = w + 3 * CHUNK
+    cdef real* part_l2 = w + 4 * CHUNK
+    cdef int slot = slot_of_D(h.code)
+    if k > CHUNK:
+        for i in range(n_touched):
+            p = touched[i] * k
+            _step(theta, grad, slots, p, p + k, D, h, c, l1, l2, penalised)
+            memset(grad + p, 0, k * sizeof(real))
+        return
+    for m in range(N_SLOTS_MAX):
+        parts[m] = gathered + m * CHUNK if slots[m] != NULL else NULL
+    if slot >= 0:
+        D = parts[slot]
+    per_chunk = CHUNK // k
+    while first < n_touched:
+        n = min(per_chunk, n_touched - first)
+        q = 0
+        for i in range(first, first + n):
+            for p in range(touched[i] * k, (touched[i] + 1) * k):
+                w[q] = theta[p]
+                g[q] = grad[p]
+                grad[p] = 0
+                q += 1
+        for m in range(N_SLOTS_MAX):
+            if parts[m] != NULL:
+                _take(parts[m], slots[m], touched + first, n, k)
+        data_step(w, g, parts, 0, D, q, h, c)
+        if penalised:
+            _take(part_l1, l1, touched + first, n, k)
+            _take(part_l2, l2, touched + first, n, k)
+            prox(w, D, part_l1, part_l2, q)
+        for m in range(N_SLOTS_MAX):
+            if parts[m] != NULL:
+                _put(slots[m], parts[m], touched + first, n, k)
+        _put(theta, w, touched + first, n, k)
+        first += n
+
+
+cdef inline void _take(
+    real* part, const real* whole, const int32_t* touched, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    cdef Py_ssize_t i, p, q = 0
+    if k == 1:
+        for i in range(n):
+            part[i] = whole[touched[i]]
+        return
+    for i in range(n):
+        for p in range(touched[i] * k, (touched[i] + 1) * k):
+            part[q] = whole[p]
+            q += 1
+
+
+cdef inline void _put(
+    real* whole, const real* part, const int32_t* touched, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    cdef Py_ssize_t i, p, q = 0
+    if k == 1:
+        for i in range(n):
+            whole[touched[i]] = part[i]
+        return
+    for i in range(n):
+        for p in range(touched[i] * k, (touched[i] + 1) * k):
+            whole[p] = part[q]
+            q += 1
+
+
 cdef int _epoch(
     Data data, Model model, Scratch scratch, const int32_t* order, Py_ssize_t n,
     Py_ssize_t batch_size, Steps* steps, Py_ssize_t n_steps, int32_t* last_seen,
@@ -357,6 +437,7 @@ cdef int _epoch(
     cdef real* l2
     cdef real* slots[N_SLOTS_MAX]
     cdef real spare[CHUNK]
+    cdef real gathered[(N_SLOTS_MAX + 5) * CHUNK]
     cdef double* average = NULL
     cdef const double* c
     cdef const Hyper* h = &model.hyper
@@ -390,13 +471,12 @@ cdef int _epoch(
             at += count
         c = steps.coefficients + s * N_COEFFICIENTS
         if lazy:
+            _step_listed(theta, grad, slots, touched, n_touched, k, gathered, h, c, l1, l2,
+                         penalised)
             for i in range(n_touched):
-                p = touched[i] * k
                 last_seen[touched[i]] = <int32_t> s + 1
-                _step(theta, grad, slots, p, p + k, spare, h, c, l1, l2, penalised)
-                memset(grad + p, 0, k * sizeof(real))
                 if average != NULL and s >= steps.average_from:
-                    for p in range(p, p + k):
+                    for p in range(touched[i] * k, (touched[i] + 1) * k):
                         average[p] += theta[p]
             work += 16 * n_touched
             n_touched = 0
@@ -494,7 +574,7 @@ cdef inline void _flush(
 ) noexcept nogil:
     cdef Py_ssize_t j, c
     for j in range(d):
-        if last_seen[j] < now:
+        if last_seen[j] < now and steps.moves_without_gradient:
             for c in range(j * k, (j + 1) * k):
                 catch_up(theta, slots, c, last_seen[j], now, h, steps, l1, l2, average)
         last_seen[j] = 0

@@ -26,6 +26,7 @@ cdef struct Steps:
     double ratio                     # r: by it one momentum step is smaller than the last
     const double* powers             # (3, N_POWERS): of r, of the first moment's decay, of the
     double decay_1, decay_2          # second's
+    bint moves_without_gradient      # else there is nothing to catch up
     Py_ssize_t average_from          # steps from here on count in the average
 
 
@@ -33,13 +34,18 @@ cdef inline double power(double base, Py_ssize_t k, const double* table) noexcep
     return table[k] if k < N_POWERS else pow(base, <double> k)
 
 
+# Series where they are good to 1e-10, relative: a call of libm costs as much as all the rest.
 cdef inline double small_log1p(double x) noexcept nogil:
-    return x * (1 - x * (0.5 - x * (1.0 / 3))) if x < 1e-4 else log1p(x)
+    if x < 0.01:
+        return x * (1 - x * (1.0 / 2 - x * (1.0 / 3 - x * (1.0 / 4 - x * (1.0 / 5)))))
+    return log1p(x)
 
 
 cdef inline double small_expm1(double x) noexcept nogil:
     """exp(x) - 1 for x <= 0"""
-    return x * (1 + x * (0.5 + x * (1.0 / 6))) if x > -1e-3 else expm1(x)
+    if x > -0.05:
+        return x * (1 + x * (1.0 / 2 + x * (1.0 / 6 + x * (1.0 / 24 + x * (1.0 / 120 + x / 720)))))
+    return expm1(x)
 
 
 cdef inline double shrink(
@@ -64,7 +70,7 @@ cdef inline double shrink(
     growth = small_log1p(mean * l2)
     if variance > 0:
         growth -= 0.5 * l2 * l2 * variance / ((1 + mean * l2) * (1 + mean * l2))
-    q = size + l1 / l2
+    q = size + l1 / l2 if l1 != 0 else size
     after = size + q * small_expm1(-growth * k)
     if total != NULL and growth > 0:
         first = k - counted + 1
@@ -119,7 +125,18 @@ cdef inline void catch_up(
     """
     cdef Py_ssize_t begin = first, stop, length = now - first
     cdef int slot = slot_of_D(h.code)
-    cdef double reach
+    cdef double reach, scale
+    if h.code == ADAGRAD or (h.code == SGD and h.momentum == 0):
+        if average == NULL and steps.constant_rate >= 0:
+            # The common case, short: only the penalty moves it, by equal steps.
+            if w[p] != 0:
+                scale = 1
+                if h.code == ADAGRAD:
+                    scale = 1 / (sqrt(<double> slots[0][p]) + h.epsilon) if slots[0][p] != 0 else 0
+                reach = shrink(fabs(w[p]), l1[p] * scale, l2[p] * scale, length,
+                               steps.constant_rate, 0, 0, NULL)
+                w[p] = <real> (reach if w[p] > 0 else -reach)
+            return
     if has_momentum(slots, p, h):
         if steps.ratio > 0.999:
             # The geometric sum does not converge fast enough for its closed form.
