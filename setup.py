@@ -41,7 +41,8 @@ DIRECTIVES = {
 }
 
 extensions = cythonize(
-    [Extension("skopt_est._core.cpu", [str(CORE / "cpu.pyx")])], compiler_directives=DIRECTIVES
+    [Extension("skopt_est._core.cpu", [str(CORE / "cpu.pyx")], extra_compile_args=["-g0"])],
+    compiler_directives=DIRECTIVES,
 )
 for name, flags in SIMD.items():
     extensions += cythonize(

@@ -39,6 +39,8 @@ AUTO_TOL = 1e-5
 AUTO_SCORE_TOL = 1e-4
 # gtol of lbfgs for tol="auto", in training's units
 AUTO_GTOL = 1e-5
+# parameters that a resumed fit can't change
+KEPT = ("loss", "fit_intercept", "precondition")
 # batch_size="auto": about so many steps an epoch, in batches between these sizes
 STEPS_PER_EPOCH = 50
 AUTO_BATCH = (32, 256)
@@ -183,21 +185,19 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             targets,
             rows,
             weights,
-            self._scaling(targets.n_outputs, resumed),
+            self._scaling(targets.n_outputs, issparse(X), resumed),
             l1=self.alpha * self.l1_ratio,
             l2=self.alpha * (1 - self.l1_ratio),
             fit_intercept=self.fit_intercept,
         )
         solver = SOLVERS[self.solver](**{f.name: getattr(self, f.name) for f in fields(Solver)})
         batch_size = self._batch_size(solver, len(rows))
-        state, record = self._state_and_record(problem, solver, batch_size, seed, resumed)
-        score = None
-        if validation is not None:
-            score = self._scorer(validation, problem)
-        settings = self._settings(problem, batch_size)
-        trainer = Trainer(problem.objective, solver, settings, state, record, score)
-        blas = targets.n_outputs > 1 and not issparse(X)
-        with one_blas_thread(blas), np.errstate(over="ignore", invalid="ignore"):
+        # Threads would add in another order, and cost more than they bring at these sizes.
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+            state, record = self._state_and_record(problem, solver, batch_size, seed, resumed)
+            score = None if validation is None else self._scorer(validation, problem)
+            settings = self._settings(problem, batch_size)
+            trainer = Trainer(problem.objective, solver, settings, state, record, score)
             try:
                 self._train(trainer, partial)
             except KeyboardInterrupt:
@@ -237,11 +237,23 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             held,
         )
 
-    def _scaling(self, n_outputs: int, resumed: bool) -> Scaling | None:
+    def _scaling(self, n_outputs: int, sparse: bool, resumed: bool) -> Scaling | None:
         """The units of the fit before, the data's own, or None: to be measured."""
         if not resumed:
             return None if self.precondition else _scaling.identity(n_outputs)
+        for name in KEPT:
+            fitted, now = self._state[name], getattr(self, name, None)
+            if fitted != now:
+                raise ValueError(
+                    f"warm_start and partial_fit go on with the {name} of the fit before, "
+                    f"{fitted!r}; got {name}={now!r}. Fit anew with warm_start=False."
+                )
         old = Scaling(*(self._state[name] for name in Scaling._fields))
+        if sparse and old.shift is not None:
+            raise ValueError(
+                "X is sparse, but the fit before centred dense rows: pass dense rows, or begin "
+                "with sparse rows or precondition=False."
+            )
         if len(old.target_scale) != n_outputs:
             raise ValueError(
                 "warm_start and partial_fit need a y with as many targets (or classes) as in the "
@@ -293,10 +305,10 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         return min(size, n)
 
     def _settings(self, problem: Problem, batch_size: int) -> Settings:
-        tol = self.tol
+        tol, magnitude = self.tol, problem.magnitude()
         if tol == "auto":
             by_score = self.early_stopping and self.scoring != "loss"
-            tol = AUTO_SCORE_TOL if by_score else AUTO_TOL * problem.magnitude()
+            tol = AUTO_SCORE_TOL if by_score else AUTO_TOL * magnitude
         return Settings(
             learning_rate=self.learning_rate,
             power_t=self.power_t,
@@ -306,6 +318,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             tol=float(tol),
             n_iter_no_change=self.n_iter_no_change,
             early_stopping=bool(self.early_stopping),
+            magnitude=magnitude,
             halve_on_rise=self.learning_rate_init == "auto",
             average_from=int(self.average) or None,
             verbose=int(self.verbose),
@@ -329,6 +342,11 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             of_rows, weights = weights, np.zeros(len(Y))
             weights[rows] = of_rows
         if self.scoring == "loss":
+            if issparse(X_val) and problem.scaling.shift is not None:
+                raise ValueError(
+                    "X_val is sparse, but X is dense and centred in training: pass both in one "
+                    "form, or precondition=False."
+                )
             held = problem.held_out(X_val, Y, rows, weights)
             return lambda theta: -held.loss_value(theta)
         evaluate = scorer_of(self, self.scoring)
@@ -372,6 +390,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         self._state = {
             **{field.name: getattr(state, field.name) for field in fields(State)},
             **scaling._asdict(),
+            **{name: getattr(self, name, None) for name in KEPT},
             "solver": self.solver,
             "learning_rate_init": self.learning_rate_init,
         }

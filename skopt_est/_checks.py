@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,9 @@ def check_rows_and_targets(
                 f"{names[0]} has {_num_samples(X)} samples, {names[1]} has {_num_samples(y)}; "
                 f"they must be as many. ({text})"
             )
-        elif names[0] not in text and names[1] not in text:
+        elif "contains NaN" in text and (column := _missing(X)) is not None:
+            text = f"Column {column} of {names[0]} has missing values; impute them first. {text}"
+        elif not any(re.search(rf"\b{name}\b", text) for name in names):
             text = f"{names[0]}, {names[1]}: {text}"
         raise ValueError(text) from error
     return (canonical(X_valid) if issparse(X_valid) else X_valid), y_valid
@@ -64,7 +67,7 @@ def _located(X: Any, name: str, error: ValueError) -> str:
     """The error's text; where it is a failed conversion, with the column that did not convert."""
     text = str(error)
     if not text.startswith("could not convert"):
-        return text if name == "X" or name in text else f"{name}: {text}"
+        return text if name == "X" or re.search(rf"\b{name}\b", text) else f"{name}: {text}"
     columns = getattr(X, "columns", None)
     values = np.asarray(X, dtype=object)
     for j in range(values.shape[1] if values.ndim == 2 else 0):
@@ -77,6 +80,14 @@ def _located(X: Any, name: str, error: ValueError) -> str:
                 "sklearn.preprocessing.OneHotEncoder for one."
             )
     return text
+
+
+def _missing(X: Any) -> str | None:
+    """The first column of a frame that has missing values."""
+    if not hasattr(X, "isna"):
+        return None
+    has = X.isna().any()
+    return repr(has.index[has.argmax()]) if has.any() else None
 
 
 def canonical(X: Any) -> Any:

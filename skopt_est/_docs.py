@@ -33,7 +33,8 @@ default="adaptive"
     - "one_cycle": up from 1/25 over the first 30 % of the `max_iter` epochs, then down to zero;
     - a callable of the progress in [0, 1) that returns the factor on `learning_rate_init`.
 
-    Unused by "lbfgs".
+    Reaching `max_iter` warns, also where a schedule is meant to run its course; that takes
+    ``n_iter_no_change=inf``. Unused by "lbfgs".
 
 learning_rate_init : float or "auto", default="auto"
     The first learning rate, in the units of training (see `precondition`). "auto" is made from
@@ -57,15 +58,17 @@ random_state : int, RandomState instance or None, default=None
 tol : float or "auto", default="auto"
     An epoch improves if it lowers the least objective so far (early stopping: raises the best
     validation score) by more than this. "auto" is 1e-5 times the objective of the best
-    constant model, and 1e-4 for a score. For "lbfgs" the largest entry of the gradient at which
-    it stops, in units of training; "auto" is 1e-5.
+    constant model, and 1e-4 for a score. For "lbfgs" (which takes no notice of
+    `n_iter_no_change` unless it stops early) the largest entry of the gradient at which it
+    stops, in units of training; "auto" is 1e-5.
 
 verbose : bool or int, default=False
     Print a line each epoch, or every so many.
 
 warm_start : bool, default=False
     Whether fit goes on from the fit before: with its weights, counters, generator, units of
-    training and, for an unchanged solver, its moments and learning rate.
+    training and, for an unchanged solver, its moments and learning rate (a rate that "adaptive"
+    brought to its end starts anew).
 
 momentum : float in [0, 1), default=0.0
     Momentum of "sgd".
@@ -98,7 +101,8 @@ n_iter_no_change : int or inf, default=5
 
 scoring : str, callable or None, default="loss"
     The validation score: "loss" is the mean loss, negated; None is the estimator's own `score`;
-    else the name of a scikit-learn scorer or a callable ``(estimator, X, y)``.
+    else the name of a scikit-learn scorer or a callable ``(estimator, X, y)``. Sample weights
+    go to scorers that take them.
 
 average : bool or int, default=False
     Whether `coef_` is the average of the weights over solver steps (Polyak & Juditsky 1992); an
@@ -138,7 +142,7 @@ loss_curve_ : list of float
     for "lbfgs" it is exact, after the step.
 
 loss_ : float
-    The last value of `loss_curve_`.
+    The last value of `loss_curve_`; before the polish.
 
 best_loss_ : float
     Its least value.

@@ -1,8 +1,8 @@
-"""One BLAS thread while the engine multiplies small matrices.
+"""One BLAS thread while an estimator is fitted.
 
-With two threads a product of the sizes that occur here can take a hundred times longer. The
-limit belongs to the process, so it is shared by all fits under way: the first one sets it, the
-last one puts back what it found.
+More of them would add in another order, and with two a product of the sizes that occur here can
+take a hundred times longer. The limit belongs to the process, so it is shared by all fits under
+way: the first one sets it, the last one puts back what it found.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
+# a dependency of scikit-learn
 from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()
@@ -19,16 +21,18 @@ _users = 0
 _limit: Any = None
 
 
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
 @contextmanager
-def one_blas_thread(needed: bool = True) -> Iterator[None]:
-    """Run the block with BLAS limited to one thread, if `needed`."""
+def one_blas_thread() -> Iterator[None]:
+    """Run the block with BLAS limited to one thread."""
     global _users, _limit
-    if not needed:
-        yield
-        return
     with _lock:
         if _users == 0:
-            _limit = ThreadpoolController().limit(limits=1, user_api="blas")
+            _limit = _controller().limit(limits=1, user_api="blas")
             _limit.__enter__()
         _users += 1
     try:

@@ -54,10 +54,20 @@ class Record:
     best_iter: int | None = None
     best_loss: float = np.inf
     best_score: float | None = None
+    best_value: float = np.inf
+    judged_by: str = "loss"
     diverged: bool = False
 
     def losses(self) -> list[float]:
         return [entry["loss"] for entry in self.history]
+
+    def judge(self, value: float, judged_by: str) -> None:
+        """Let the last epoch be the best if its value, to be made smaller, is below all others
+        that were judged alike."""
+        if judged_by != self.judged_by:
+            self.judged_by, self.best_value = judged_by, np.inf
+        if value < self.best_value:
+            self.best_value, self.best_iter = value, len(self.history)
 
     def scores(self) -> list[float] | None:
         scores = [entry["validation_score"] for entry in self.history]
@@ -90,6 +100,8 @@ class Settings:
     tol: float
     n_iter_no_change: float
     early_stopping: bool
+    magnitude: float
+    """Of the objective of a constant model."""
     halve_on_rise: bool
     average_from: int | None
     verbose: int
@@ -136,21 +148,27 @@ class Trainer:
     def run(self) -> None:
         """Train until stalled, diverged or max_iter, with a warning for the latter two."""
         settings, monitor = self.settings, self.monitor
+        start = self.objective.value(self.state.theta)
         for epoch in range(settings.max_iter):
             if not self.epoch(epoch / settings.max_iter, 1 / settings.max_iter):
                 self._restore_after_divergence()
                 return
             self._halve_after_rise()
             if monitor.stalled and not self._slow_down():
+                if settings.learning_rate == "adaptive":
+                    self.state.rate = 0.0  # a fit that goes on from here begins anew
                 break
-        else:
+        if settings.early_stopping:
+            self.restore_best()
+        elif self.record.history[-1]["loss"] > start + 0.1 * settings.magnitude:
+            self._restore_after_rise(start)
+            return
+        if not monitor.stalled:
             warn_not_converged(
                 f"solver={self.solver.name!r} reached max_iter={settings.max_iter} before the "
                 f"stopping rule held (tol={settings.tol:g}, n_iter_no_change="
                 f"{settings.n_iter_no_change:g}). Increase max_iter, tol or the learning rate."
             )
-        if settings.early_stopping:
-            self.restore_best()
 
     def run_one_epoch(self) -> None:
         """One epoch of partial_fit: max_iter is the horizon of the schedules, nothing stops."""
@@ -205,8 +223,9 @@ class Trainer:
         """Let the monitor see this epoch, and keep its weights if it is the best: those that
         gave the score, or those at which a full-batch loss was met."""
         stopping = self.settings.early_stopping and score is not None
-        if self.monitor.update(-score if score is not None and stopping else loss):
-            self.record.best_iter = len(self.record.history)
+        value = -score if score is not None and stopping else loss
+        self.record.judge(value, "score" if stopping else "loss")
+        if self.monitor.update(value):
             self.best = self.state.model_parameters().copy()
             if not stopping and met_at is not None:
                 self.best = met_at
@@ -253,6 +272,16 @@ class Trainer:
             self.state.theta[:] = self.best
             self.state.average, self.state.n_averaged = None, 0
 
+    def _restore_after_rise(self, start: float) -> None:
+        """The numbers stayed finite, but training led away from where it began."""
+        ended = self.record.history[-1]["loss"]
+        self.restore_best()
+        self.record.diverged = True
+        warn_not_converged(
+            f"The objective ended at {ended:g}, above {start:g} where it began. Lower "
+            f"learning_rate_init. The weights of epoch {self.record.best_iter} are kept."
+        )
+
     def _divergence(self) -> str:
         """What went wrong in the last epoch, and what would help."""
         entry = self.record.history[-1]
@@ -269,7 +298,8 @@ class Trainer:
     def _restore_after_divergence(self) -> None:
         advice = self._divergence()
         if self.best is None:
-            raise ValueError(advice + " No epoch before it had finite weights to keep.")
+            what = "a score" if np.isfinite(self.record.history[-1]["loss"]) else "finite weights"
+            raise ValueError(f"{advice} No epoch before it had {what} to keep.")
         self.restore_best()
         self.record.diverged = True
         warn_not_converged(advice + f" The weights of epoch {self.record.best_iter} are kept.")

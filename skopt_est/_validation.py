@@ -53,8 +53,11 @@ def scorer_of(estimator, scoring: str | Callable | None) -> Callable[[Any, Valid
     takes_weight = "sample_weight" in inspect.signature(metric).parameters
 
     def score(fitted, rows: Validation) -> float:
-        if rows.sample_weight is not None and takes_weight:
-            return float(scorer(fitted, rows.X, rows.y, sample_weight=rows.sample_weight))
-        return float(scorer(fitted, rows.X, rows.y))
+        weighted = rows.sample_weight is not None and takes_weight
+        weights = {"sample_weight": rows.sample_weight} if weighted else {}
+        try:
+            return float(scorer(fitted, rows.X, rows.y, **weights))
+        except (AttributeError, ValueError) as error:
+            raise ValueError(f"scoring={scoring!r} failed on validation rows: {error}") from error
 
     return score

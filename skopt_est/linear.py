@@ -126,7 +126,7 @@ default="squared_error"
         epsilon: float = 1e-8,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 5,
+        n_iter_no_change: float = 5,
         scoring: str | Callable[..., float] | None = "loss",
         average: bool | int = False,
         dtype: str = "auto",
@@ -215,7 +215,9 @@ default="squared_error"
     ) -> Self:
         """Train for one epoch on these rows; nothing stops it or is held out.
 
-        Weights, the solver's state and the units of training are those of the calls before.
+        Weights, the solver's state, the units of training and an automatic learning rate are
+        those of the first call: make its rows typical, some hundreds if you can. A call counts
+        as one of the `max_iter` epochs of a schedule; "adaptive" does not fall here.
 
         Parameters
         ----------
@@ -233,7 +235,7 @@ default="squared_error"
         return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val, partial=True)
 
     def _targets(self, y, weights, dtype, partial, classes) -> Targets:
-        self._one_target = y.ndim == 1
+        self._one_target, self._loss = y.ndim == 1, self.loss
         Y = self._encode(y, dtype, "y")
         loss = LOSSES[self.loss]
         if loss.parameter is not None:
@@ -269,7 +271,8 @@ default="squared_error"
         ndarray of shape (n_samples,) or (n_samples, n_targets)
             ``exp`` of the raw prediction for loss="poisson" and "gamma".
         """
-        f = LOSSES[self.loss].link(self._raw_prediction(X))
+        f = self._raw_prediction(X)
+        f = LOSSES[self._loss].link(f)
         return f[:, 0] if self.coef_.ndim == 1 else f
 
     def __sklearn_tags__(self):

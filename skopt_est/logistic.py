@@ -116,7 +116,7 @@ class LogisticRegression(ClassifierMixin, OptimizerEstimator):
         epsilon: float = 1e-8,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 5,
+        n_iter_no_change: float = 5,
         scoring: str | Callable[..., float] | None = "loss",
         average: bool | int = False,
         dtype: str = "auto",
@@ -203,7 +203,9 @@ class LogisticRegression(ClassifierMixin, OptimizerEstimator):
     ) -> Self:
         """Train for one epoch on these rows; nothing stops it or is held out.
 
-        Weights, the solver's state and the units of training are those of the calls before.
+        Weights, the solver's state, the units of training and an automatic learning rate are
+        those of the first call: make its rows typical, some hundreds if you can. A call counts
+        as one of the `max_iter` epochs of a schedule; "adaptive" does not fall here.
 
         Parameters
         ----------
@@ -341,8 +343,7 @@ class LogisticRegression(ClassifierMixin, OptimizerEstimator):
         return np.hstack([expit(-f), expit(f)])
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Logarithms of the class probabilities, computed as such: finite wherever the raw
-        prediction is.
+        """Logarithms of the class probabilities, finite wherever the raw prediction is.
 
         Parameters
         ----------

@@ -21,7 +21,7 @@ settings.register_profile(
 )
 CI = settings.get_profile("ci")
 
-EXACT = ("gd", "sgd", "adagrad")  # their CSR runs are exact, contract 4
+EXACT = ("gd", "sgd", "adagrad")  # their CSR runs are exact
 EPOCHWISE = (*EXACT, "rmsprop", "adam", "nadam", "amsgrad")
 SMOOTH = ("squared_error", "huber", "poisson", "gamma", "log_loss")
 

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skopt_est import LinearRegression, LogisticRegression
 
-# Contract: solvers whose catch-up is exact, and those with moving averages.
+# Solvers whose catch-up is exact, and those with moving averages.
 EXACT = ("gd", "sgd", "adagrad")
 MOVING = ("momentum", "nesterov", "rmsprop", "adam", "nadam", "amsgrad")
 RATE = {"gd": "auto", "sgd": 0.05, "adagrad": 0.1, "momentum": 0.003, "nesterov": 0.003}

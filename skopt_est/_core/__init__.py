@@ -33,5 +33,9 @@ def get_engine(name: str | None = None) -> ModuleType:
 
 
 simd: str = os.environ.get("SKOPT_EST_SIMD") or available()[0]
+if simd not in available():
+    raise ImportError(
+        f"SKOPT_EST_SIMD={simd!r}: no such build runs here; choose from {available()}."
+    )
 engine: ModuleType = get_engine(simd)
 moments: ModuleType = importlib.import_module(f"skopt_est._core.moments_{simd}")

@@ -351,7 +351,7 @@ cdef inline void _step_listed(
 ) noexcept nogil:
     """The parameters of the listed features, brought side by side, stepped, and put back; their
     gradients are zeroed. gathered: (N_SLOTS_MAX + 5, CHUNK); wider features are not moved."""
-    cdef Py_ssize_t first = 0, per_chunk, n, i, j, p, q, m
+    cdef Py_ssize_t first = 0, per_chunk, n, i, p, q, m
     cdef real* parts[N_SLOTS_MAX]
     cdef real* w = gathered + N_SLOTS_MAX * CHUNK
     cdef real* g = w + CHUNK
