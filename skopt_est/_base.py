@@ -200,14 +200,15 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             trainer = Trainer(problem.objective, solver, settings, state, record, score)
             try:
                 self._train(trainer, partial)
+                theta = state.model_parameters()
+                if n_polish := self._n_polish(partial, record):
+                    curvature = problem.parameter_curvature()
+                    theta = polish(problem.objective, theta, curvature, n_polish)
             except KeyboardInterrupt:
                 if record.history:
                     trainer.restore_best()
                     self._publish(trainer, problem, state.model_parameters())
                 raise
-            theta = state.model_parameters()
-            if n_polish := self._n_polish(partial, record):
-                theta = polish(problem.objective, theta, problem.parameter_curvature(), n_polish)
         self._publish(trainer, problem, theta)
 
     # -- steps of the walk, in order ---------------------------------------------------------
@@ -226,6 +227,8 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             self.__dict__.pop(name, None)
 
     def _held_rows(self, raw_X: Any, raw_y: Any, X: Any, weights, held: Array) -> Validation:
+        if self.scoring == "loss":
+            return Validation(None, None, None if weights is None else weights[held], held)
         # Scorers see the rows as the user gave them, so that column names are kept.
         source = raw_X if hasattr(raw_X, "shape") else X
         if issparse(source):
@@ -282,6 +285,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             record.history = list(record.history)
             if old["solver"] == self.solver and old["slots"].shape == slots.shape:
                 state.slots[:], state.extras = old["slots"], old["extras"].copy()
+                state.n_moments = old["n_moments"]
                 if self.average and old["average"] is not None:
                     state.average, state.n_averaged = old["average"].copy(), old["n_averaged"]
                 if old["learning_rate_init"] == self.learning_rate_init:

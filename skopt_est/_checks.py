@@ -93,6 +93,8 @@ def _missing(X: Any) -> str | None:
 def canonical(X: Any) -> Any:
     """CSR without duplicate entries and with 32-bit column indices; the user's own matrix
     where it is so already."""
+    # Indices are trusted in compiled code: a bad one would write where it points to.
+    X.check_format(full_check=True)
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()

@@ -43,12 +43,12 @@ def automatic(
         targets = np.zeros((X.shape[0], 1), X.dtype)
         code = engine.LOSS_CODES["squared_error"]
         data = engine.Data(X, targets, code, row_weight=weights, **units)
-        return 1.0 / max(smoothness(data, rows, intercept), 1e-300)
+        return 1.0 / max(smoothness(data, rows, intercept), 1e-30)
     norms = moments.squared_norms(X, **units)[rows] + intercept
     of_rows = 1.0 if row_weight is None else row_weight[rows]
     typical = float(np.mean(norms * of_rows * _of_rows(curvature, rows)))
     worst = float(np.max(norms * of_rows * _of_rows(largest_curvature, rows)))
-    return (1.0 - solver.momentum) / max(typical + worst / batch_size, 1e-300)
+    return (1.0 - solver.momentum) / max(typical + worst / batch_size, 1e-30)
 
 
 def _of_rows(per_row: Array | float, rows: Array) -> Array | float:

@@ -89,5 +89,6 @@ def row_weights(weights: Array | None, rows: Array, dtype: np.dtype) -> Array | 
     if weights is None or (weights[rows] == weights[rows[0]]).all():
         return None
     scaled = np.zeros(len(weights), dtype)
-    scaled[rows] = weights[rows] * (len(rows) / weights[rows].sum())
+    share = weights[rows] / weights[rows].max()
+    scaled[rows] = share * (len(rows) / share.sum())
     return scaled

@@ -36,6 +36,8 @@ class State:
     rate: float
     n_updates: int = 0
     t: int = 0
+    n_moments: int = 0
+    """Steps since the slots were new: the moments' age, for bias correction."""
     average: Array | None = None
     n_averaged: int = 0
 
@@ -57,6 +59,8 @@ class Record:
     best_value: float = np.inf
     judged_by: str = "loss"
     diverged: bool = False
+    pending: tuple[Any, ...] | None = None
+    """Of a training that was cut short: what it was about, its best value, its stall so far."""
 
     def losses(self) -> list[float]:
         return [entry["loss"] for entry in self.history]
@@ -129,6 +133,16 @@ class Trainer:
         self.state, self.record, self.score = state, record, score
         self.monitor = Monitor(settings.tol, settings.n_iter_no_change)
         self.best: Array | None = None
+        # The same rows, targets and rule as before: patience goes on where it was.
+        self.subject = (
+            *(len(objective.rows), settings.magnitude, settings.tol),
+            *(settings.n_iter_no_change, settings.early_stopping),
+        )
+        self.goes_on = record.pending is not None and record.pending[0] == self.subject
+        if self.goes_on and record.pending is not None:
+            self.monitor.best, self.monitor.stalled_epochs = record.pending[1:]
+            self.best = state.model_parameters().copy()
+        record.pending = None
         self.n_batches = -(-len(objective.rows) // settings.batch_size)
 
     @cached_property
@@ -149,6 +163,8 @@ class Trainer:
         """Train until stalled, diverged or max_iter, with a warning for the latter two."""
         settings, monitor = self.settings, self.monitor
         start = self.objective.value(self.state.theta)
+        if not self.goes_on:
+            self.record.best_value = np.inf
         for epoch in range(settings.max_iter):
             if not self.epoch(epoch / settings.max_iter, 1 / settings.max_iter):
                 self._restore_after_divergence()
@@ -164,6 +180,7 @@ class Trainer:
             self._restore_after_rise(start)
             return
         if not monitor.stalled:
+            self._leave_pending()
             warn_not_converged(
                 f"solver={self.solver.name!r} reached max_iter={settings.max_iter} before the "
                 f"stopping rule held (tol={settings.tol:g}, n_iter_no_change="
@@ -176,15 +193,23 @@ class Trainer:
         done = min(len(self.record.history), horizon - 1)
         if not self.epoch(done / horizon, 1 / horizon):
             raise ValueError(self._divergence() + " The estimator is left as it was.")
+        self._halve_after_rise()
+        self._leave_pending()
+
+    def _leave_pending(self) -> None:
+        self.record.pending = (self.subject, self.monitor.best, self.monitor.stalled_epochs)
 
     def epoch(self, progress: float, span: float) -> bool:
         """One pass over the data, in the share [progress, progress + span) of the training;
         False if it left a number that is not finite. Counters tell of whole epochs only."""
-        completed = self.state.n_updates, self.state.t
+        state = self.state
+        completed = state.n_updates, state.t, state.n_moments, state.n_averaged
+        average = None if state.average is None else state.average.copy()
         try:
             return self._epoch(progress, span)
         except KeyboardInterrupt:
-            self.state.n_updates, self.state.t = completed
+            state.n_updates, state.t, state.n_moments, state.n_averaged = completed
+            state.average = average
             raise
 
     def _epoch(self, progress: float, span: float) -> bool:
@@ -203,6 +228,7 @@ class Trainer:
         before = state.theta.copy() if self.n_batches == 1 else None
         sums = self._steps(rows, t, rates)
         state.n_updates += self.n_batches
+        state.n_moments += self.n_batches
         state.t += len(rows)
         # A full-batch loss is that of the weights before the step, so their penalty goes with it.
         met_at = state.theta if before is None else before
@@ -232,7 +258,8 @@ class Trainer:
 
     def _steps(self, rows: Array, t: Array, rates: Array) -> Array:
         state, average_from = self.state, self.settings.average_from
-        coefficients = self.solver.coefficients(t, rates, state.extras)
+        age = t - state.n_updates + state.n_moments
+        coefficients = self.solver.coefficients(age, rates, state.extras)
         momentum = self.solver.momentum_of(coefficients)
         options: dict[str, Any] = {}
         if self.objective.data.sparse and momentum is not None:
@@ -253,9 +280,11 @@ class Trainer:
     def _halve_after_rise(self) -> None:
         """gd with a rate made from the data: the curvature was larger than estimated."""
         if self.settings.halve_on_rise and self.solver.name == "gd":
-            losses = self.record.losses()[-2:]
-            if losses[-1] > losses[0]:
-                self.state.rate /= 2.0
+            history = self.record.history
+            if self.monitor.epoch > 1 or (self.goes_on and len(history) > 1):
+                before = history[-2]["loss"]
+                if history[-1]["loss"] > before + 1e-12 * abs(before):
+                    self.state.rate /= 2.0
 
     def _slow_down(self) -> bool:
         """On a stall: lower the rate of the adaptive schedule; False if that is at its end."""
@@ -275,12 +304,19 @@ class Trainer:
     def _restore_after_rise(self, start: float) -> None:
         """The numbers stayed finite, but training led away from where it began."""
         ended = self.record.history[-1]["loss"]
-        self.restore_best()
-        self.record.diverged = True
+        self._go_back()
         warn_not_converged(
             f"The objective ended at {ended:g}, above {start:g} where it began. Lower "
             f"learning_rate_init. The weights of epoch {self.record.best_iter} are kept."
         )
+
+    def _go_back(self) -> None:
+        """To the best weights, without the moments and the rate that led away from them."""
+        self.restore_best()
+        self.record.diverged = True
+        self.state.slots[:] = 0
+        self.state.extras[:] = 0
+        self.state.n_moments, self.state.rate = 0, 0.0
 
     def _divergence(self) -> str:
         """What went wrong in the last epoch, and what would help."""
@@ -300,8 +336,7 @@ class Trainer:
         if self.best is None:
             what = "a score" if np.isfinite(self.record.history[-1]["loss"]) else "finite weights"
             raise ValueError(f"{advice} No epoch before it had {what} to keep.")
-        self.restore_best()
-        self.record.diverged = True
+        self._go_back()
         warn_not_converged(advice + f" The weights of epoch {self.record.best_iter} are kept.")
 
     def report(self) -> None:

@@ -163,7 +163,7 @@ cdef int _full_pass(
         count = min(scratch.block_rows, n - start)
         _accumulate(data, scratch, order, start, count, n, theta, k, intercept, share, grad)
         start += count
-        work += count * data.d
+        work += count * data.d * k
         if work > SIGNAL_WORK:
             work = 0
             with gil:
@@ -478,7 +478,7 @@ cdef int _epoch(
                 if average != NULL and s >= steps.average_from:
                     for p in range(touched[i] * k, (touched[i] + 1) * k):
                         average[p] += theta[p]
-            work += 16 * n_touched
+            work += 16 * n_touched * k
             n_touched = 0
         else:
             _step(theta, grad, slots, 0, n_weights, spare, h, c, l1, l2, penalised)
@@ -486,7 +486,7 @@ cdef int _epoch(
             if average != NULL and s >= steps.average_from:
                 for p in range(n_weights):
                     average[p] += theta[p]
-            work += (stop - start) * data.d
+            work += (stop - start) * data.d * k
         if intercept:
             _step(theta, grad, slots, n_weights, size, spare, h, c, l1, l2, False)
             memset(grad + n_weights, 0, k * sizeof(real))

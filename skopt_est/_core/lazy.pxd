@@ -80,6 +80,8 @@ cdef inline double shrink(
             total[0] -= q * exp(-growth * (first - 1)) * small_expm1(
                 -growth * (last - first + 1)) / expm1(growth)
             total[0] -= (last - first + 1) * (l1 / l2)
+    elif total != NULL:
+        total[0] += counted * size      # steps of size zero
     return after if after > 0 else 0
 
 
@@ -104,7 +106,9 @@ cdef inline double shrink_over(
                 mean = (steps.rate_sum[stop] - steps.rate_sum[first]) / k
                 variance = (
                     steps.rate_square_sum[stop] - steps.rate_square_sum[first]) / k - mean * mean
-            if k == 1 or variance <= 1e-3 * mean * mean or mean * l2 <= 1e-2:
+            if k == 1 or variance <= 1e-3 * mean * mean:
+                break
+            if mean * l2 <= 1e-2 and variance * l2 * l2 <= 1e-6:
                 break
             stop = first + k // 2
         counted = 0 if total == NULL else max(0, stop - max(first, steps.average_from))
@@ -121,7 +125,8 @@ cdef inline void catch_up(
     """Parameter p, untouched by steps first, ..., now - 1 of this epoch.
 
     Momentum and penalty are applied one after the other, which is as good as in turns unless
-    the weight meets zero on the way: then they take turns, over 1, 1, 2, 4, ... steps.
+    the weight meets zero on the way or shrinks much: then they take turns, over 1, 1, 2, 4, ...
+    steps.
     """
     cdef Py_ssize_t begin = first, stop, length = now - first
     cdef int slot = slot_of_D(h.code)
@@ -142,10 +147,13 @@ cdef inline void catch_up(
             # The geometric sum does not converge fast enough for its closed form.
             step_by_step(w, slots, p, first, now, h, steps, l1, l2, average)
             return
-        if l1[p] != 0:
+        if l1[p] != 0 or l2[p] != 0:
             reach = slots[slot][p] * length if slot >= 0 else (
                 (steps.rate_sum[now] - steps.rate_sum[first]) / (1 - h.momentum))
-            if fabs(w[p]) <= reach * l1[p] + fabs(coast(slots, p, first, now, h, steps, 0, NULL)):
+            if reach * l2[p] > 1e-3:
+                length = 1
+            elif l1[p] != 0 and fabs(w[p]) <= reach * l1[p] + fabs(
+                    coast(slots, p, first, now, h, steps, 0, NULL)):
                 length = 1
     while first < now:
         stop = min(now, first + length)
