@@ -5,9 +5,9 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from benchmarks import epochs, optimum, report, solvers
+from benchmarks import epochs, optimum, rare, report, solvers
 
-COMMANDS = {"epochs": epochs, "optimum": optimum, "solvers": solvers}
+COMMANDS = {"epochs": epochs, "optimum": optimum, "rare": rare, "solvers": solvers}
 
 
 def main() -> None:

@@ -96,3 +96,68 @@ def test_missing_values_and_failing_scorers_are_located():
     labels = (y > 0).astype(int)
     with pytest.raises(ValueError, match=r"scoring.*No epoch before it had a score"):
         LogisticRegression(early_stopping=True, scoring=lambda *_: np.nan).fit(X, labels)
+
+
+@pytest.mark.parametrize("learning_rate", ["adaptive", "constant"])
+@pytest.mark.parametrize("solver", ["gd", "sgd", "adam"])
+def test_patience_goes_on_where_it_was(solver, learning_rate):
+    X, y = problem(300)
+    params = {"solver": solver, "learning_rate": learning_rate, "random_state": 0}
+    if solver == "gd":
+        params["learning_rate_init"] = 0.05
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        halves = LinearRegression(**params, max_iter=10, warm_start=True).fit(X, y)
+    with np.testing.suppress_warnings() as quiet:
+        quiet.filter(ConvergenceWarning)
+        halves.fit(X, y)
+        whole = LinearRegression(**params, max_iter=20).fit(X, y)
+    assert halves.loss_curve_ == whole.loss_curve_
+    np.testing.assert_array_equal(halves.coef_, whole.coef_)
+
+
+def test_no_exploded_moments_are_left_to_the_next_fit():
+    X, y = problem()
+    est = LinearRegression(
+        solver="sgd",
+        momentum=0.9,
+        learning_rate_init=1.5,
+        learning_rate="constant",
+        max_iter=3000,
+        batch_size=100,
+        warm_start=True,
+        n_iter_no_change=np.inf,
+        random_state=0,
+    )
+    with pytest.warns(ConvergenceWarning, match="learning_rate_init"):
+        est.fit(X, y)
+    assert est.n_iter_ < 3000
+    est.set_params(learning_rate_init=0.01, n_iter_no_change=5).fit(X, y)
+    assert est.score(X, y) > 0.8
+
+
+@pytest.mark.parametrize("solver", ["adam", "nadam", "amsgrad"])
+def test_a_new_solver_begins_with_the_bias_correction_of_its_first_step(solver):
+    X, y = problem()
+    est = LinearRegression(solver="sgd", alpha=0.0, precondition=False, learning_rate_init=1e-4)
+    for _ in range(30):
+        est.partial_fit(X, y)
+    before = est.coef_.copy()
+    est.set_params(solver=solver, learning_rate_init=0.01, batch_size=len(X)).partial_fit(X, y)
+    # The first step of these solvers moves every weight by about the rate.
+    np.testing.assert_allclose(np.abs(est.coef_ - before), 0.01, rtol=0.6)
+
+
+@pytest.mark.parametrize("solver", ["adam", "amsgrad", "nadam"])
+def test_rare_features_under_a_strong_l2_shrink_alike_dense_and_sparse(solver):
+    rng = np.random.default_rng(0)
+    rare = rng.random((3000, 100)) < np.geomspace(0.2, 0.002, 100)
+    y = (rare[:, :50].sum(axis=1) - rare[:, 50:].sum(axis=1) + rng.normal(size=3000) > 0).astype(
+        int
+    )
+    est = LogisticRegression(solver=solver, alpha=0.01, max_iter=5, random_state=0)
+    est.set_params(fit_intercept=False, learning_rate="constant")
+    coefs = []
+    for X in (rare.astype(float), sparse.csr_matrix(rare.astype(float))):
+        with pytest.warns(ConvergenceWarning):
+            coefs.append(est.fit(X, y).coef_.copy())
+    assert np.linalg.norm(coefs[0] - coefs[1]) < 0.01 * np.linalg.norm(coefs[0])
