@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from dataclasses import fields
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -19,18 +18,17 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.metrics import get_scorer
 from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skopt_est import _lbfgs, _scaling, _targets
 from skopt_est._checks import check_rows, check_rows_and_targets
+from skopt_est._parameters import CONSTRAINTS
 from skopt_est._polish import polish
 from skopt_est._problem import Problem, Targets
 from skopt_est._scaling import Scaling
 from skopt_est._threads import one_blas_thread
 from skopt_est._trainer import Record, Settings, State, Trainer
 from skopt_est._validation import Validation, hold_out, scorer_of
-from skopt_est.schedules import SCHEDULES
 from skopt_est.solvers import SOLVERS, Solver
 
 Array = np.ndarray
@@ -49,40 +47,7 @@ AUTO_BATCH = (32, 256)
 class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
     """Base of the estimators that are trained by a solver of `skopt_est.solvers`."""
 
-    _parameter_constraints: dict[str, list[Any]] = {
-        "solver": [StrOptions(set(SOLVERS))],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions(set(SCHEDULES)), callable],
-        "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
-        "nesterovs_momentum": ["boolean"],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "rho": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        # names of scorers are checked when one is looked up: the error lists them
-        "scoring": [str, callable, None],
-        "average": ["boolean", Interval(Integral, 1, None, closed="left")],
-        "dtype": [StrOptions({"auto", "float32", "float64"})],
-        "precondition": ["boolean"],
-        "polish_iter": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
-        "fit_intercept": ["boolean"],
-    }
+    _parameter_constraints = CONSTRAINTS
 
     @abstractmethod
     def _targets(

@@ -10,7 +10,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
 
-from skopt_est._core.lazy cimport N_POWERS, Steps, catch_up
+from skopt_est._core.lazy cimport N_POWERS, Steps
 from skopt_est._core.losses cimport (
     ABSOLUTE_ERROR, GAMMA, HUBER, LOG_LOSS_BINARY, LOG_LOSS_MULTINOMIAL, POISSON, QUANTILE,
     SQUARED_ERROR, loss_block,
@@ -22,8 +22,8 @@ from skopt_est._core.rows cimport (
 from skopt_est._core.single cimport LANES, PADDED_ROWS, Padded, single_rows
 from skopt_est._core.solvers cimport (
     ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper,
-    data_step, prox, slot_of_D,
 )
+from skopt_est._core.steps cimport CHUNK, N_GATHERED, flush, step, step_listed, touch
 from skopt_est._core.types cimport real
 
 # The integer codes exist once, in the enums of losses.pxd and solvers.pxd.
@@ -50,7 +50,6 @@ SOLVER_CODES = {
 cdef enum:
     BLOCK_ELEMENTS = 16384      # of X in one block: stays in L2 beside the weights
     BLOCK_ROWS = 256
-    CHUNK = 512                 # parameters between the data step and the proximal step
     SIGNAL_WORK = 1 << 26       # elements of X between two looks for signals
 
 
@@ -299,129 +298,6 @@ def run_epoch(
     return np.array(scratch.sums)
 
 
-cdef inline void _touch(
-    const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t now,
-    int32_t* last_seen, int32_t* touched, Py_ssize_t* n_touched, real* theta, real** slots,
-    Py_ssize_t k, const Hyper* h, const Steps* steps, const real* l1, const real* l2,
-    double* average,
-) noexcept nogil:
-    """List the features of these rows, each once a batch, and bring them up to date.
-
-    last_seen[j] is the number of this epoch's steps that feature j has had; minus that number,
-    less one, while it is in the batch at hand.
-    """
-    cdef Py_ssize_t i, row, c
-    cdef int64_t p
-    cdef int32_t j
-    for i in range(start, start + count):
-        row = order[i]
-        for p in range(rows.indptr[row], rows.indptr[row + 1]):
-            j = rows.indices[p]
-            if last_seen[j] < 0:
-                continue
-            if last_seen[j] < now and steps.moves_without_gradient:
-                for c in range(j * k, (j + 1) * k):
-                    catch_up(theta, slots, c, last_seen[j], now, h, steps, l1, l2, average)
-            last_seen[j] = -1 - <int32_t> now
-            touched[n_touched[0]] = j
-            n_touched[0] += 1
-
-
-cdef inline void _step(
-    real* theta, real* grad, real** slots, Py_ssize_t lo, Py_ssize_t hi, real* spare,
-    const Hyper* h, const double* c, const real* l1, const real* l2, bint penalised,
-) noexcept nogil:
-    """Parameters lo to hi, in chunks small enough that D is still in cache for the prox."""
-    cdef Py_ssize_t n
-    cdef int slot = slot_of_D(h.code)
-    cdef real* D
-    while lo < hi:
-        n = min(CHUNK, hi - lo)
-        D = spare if slot < 0 else slots[slot] + lo
-        data_step(theta + lo, grad + lo, slots, lo, D, n, h, c)
-        if penalised:
-            prox(theta + lo, D, l1 + lo, l2 + lo, n)
-        lo += n
-
-
-cdef inline void _step_listed(
-    real* theta, real* grad, real** slots, const int32_t* touched, Py_ssize_t n_touched,
-    Py_ssize_t k, real* gathered, const Hyper* h, const double* c, const real* l1,
-    const real* l2, bint penalised,
-) noexcept nogil:
-    """The parameters of the listed features, brought side by side, stepped, and put back; their
-    gradients are zeroed. gathered: (N_SLOTS_MAX + 5, CHUNK); wider features are not moved."""
-    cdef Py_ssize_t first = 0, per_chunk, n, i, p, q, m
-    cdef real* parts[N_SLOTS_MAX]
-    cdef real* w = gathered + N_SLOTS_MAX * CHUNK
-    cdef real* g = w + CHUNK
-    cdef real* D = w + 2 * CHUNK
-    cdef real* part_l1 = w + 3 * CHUNK
-    cdef real* part_l2 = w + 4 * CHUNK
-    cdef int slot = slot_of_D(h.code)
-    if k > CHUNK:
-        for i in range(n_touched):
-            p = touched[i] * k
-            _step(theta, grad, slots, p, p + k, D, h, c, l1, l2, penalised)
-            memset(grad + p, 0, k * sizeof(real))
-        return
-    for m in range(N_SLOTS_MAX):
-        parts[m] = gathered + m * CHUNK if slots[m] != NULL else NULL
-    if slot >= 0:
-        D = parts[slot]
-    per_chunk = CHUNK // k
-    while first < n_touched:
-        n = min(per_chunk, n_touched - first)
-        q = 0
-        for i in range(first, first + n):
-            for p in range(touched[i] * k, (touched[i] + 1) * k):
-                w[q] = theta[p]
-                g[q] = grad[p]
-                grad[p] = 0
-                q += 1
-        for m in range(N_SLOTS_MAX):
-            if parts[m] != NULL:
-                _take(parts[m], slots[m], touched + first, n, k)
-        data_step(w, g, parts, 0, D, q, h, c)
-        if penalised:
-            _take(part_l1, l1, touched + first, n, k)
-            _take(part_l2, l2, touched + first, n, k)
-            prox(w, D, part_l1, part_l2, q)
-        for m in range(N_SLOTS_MAX):
-            if parts[m] != NULL:
-                _put(slots[m], parts[m], touched + first, n, k)
-        _put(theta, w, touched + first, n, k)
-        first += n
-
-
-cdef inline void _take(
-    real* part, const real* whole, const int32_t* touched, Py_ssize_t n, Py_ssize_t k
-) noexcept nogil:
-    cdef Py_ssize_t i, p, q = 0
-    if k == 1:
-        for i in range(n):
-            part[i] = whole[touched[i]]
-        return
-    for i in range(n):
-        for p in range(touched[i] * k, (touched[i] + 1) * k):
-            part[q] = whole[p]
-            q += 1
-
-
-cdef inline void _put(
-    real* whole, const real* part, const int32_t* touched, Py_ssize_t n, Py_ssize_t k
-) noexcept nogil:
-    cdef Py_ssize_t i, p, q = 0
-    if k == 1:
-        for i in range(n):
-            whole[touched[i]] = part[i]
-        return
-    for i in range(n):
-        for p in range(touched[i] * k, (touched[i] + 1) * k):
-            whole[p] = part[q]
-            q += 1
-
-
 cdef int _epoch(
     Data data, Model model, Scratch scratch, const int32_t* order, Py_ssize_t n,
     Py_ssize_t batch_size, Steps* steps, Py_ssize_t n_steps, int32_t* last_seen,
@@ -437,7 +313,7 @@ cdef int _epoch(
     cdef real* l2
     cdef real* slots[N_SLOTS_MAX]
     cdef real spare[CHUNK]
-    cdef real gathered[(N_SLOTS_MAX + 5) * CHUNK]
+    cdef real gathered[N_GATHERED]
     cdef double* average = NULL
     cdef const double* c
     cdef const Hyper* h = &model.hyper
@@ -464,15 +340,15 @@ cdef int _epoch(
         while at < stop:
             count = min(scratch.block_rows, stop - at)
             if lazy:
-                _touch(&data.rows, order, at, count, s, last_seen, touched, &n_touched, theta,
-                       slots, k, h, steps, l1, l2, average)
+                touch(&data.rows, order, at, count, s, last_seen, touched, &n_touched, theta,
+                      slots, k, h, steps, l1, l2, average)
             _accumulate(data, scratch, order, at, count, n, theta, k, intercept,
                         1.0 / (stop - start), grad)
             at += count
         c = steps.coefficients + s * N_COEFFICIENTS
         if lazy:
-            _step_listed(theta, grad, slots, touched, n_touched, k, gathered, h, c, l1, l2,
-                         penalised)
+            step_listed(theta, grad, slots, touched, n_touched, k, gathered, h, c, l1, l2,
+                        penalised)
             for i in range(n_touched):
                 last_seen[touched[i]] = <int32_t> s + 1
                 if average != NULL and s >= steps.average_from:
@@ -481,14 +357,14 @@ cdef int _epoch(
             work += 16 * n_touched * k
             n_touched = 0
         else:
-            _step(theta, grad, slots, 0, n_weights, spare, h, c, l1, l2, penalised)
+            step(theta, grad, slots, 0, n_weights, spare, h, c, l1, l2, penalised)
             memset(grad, 0, n_weights * sizeof(real))
             if average != NULL and s >= steps.average_from:
                 for p in range(n_weights):
                     average[p] += theta[p]
             work += (stop - start) * data.d * k
         if intercept:
-            _step(theta, grad, slots, n_weights, size, spare, h, c, l1, l2, False)
+            step(theta, grad, slots, n_weights, size, spare, h, c, l1, l2, False)
             memset(grad + n_weights, 0, k * sizeof(real))
         if average != NULL and s >= steps.average_from:
             for p in range(n_weights, size):
@@ -502,11 +378,11 @@ cdef int _epoch(
                 except BaseException:
                     # Leave the weights as the steps so far made them, then let it through.
                     if lazy:
-                        _flush(theta, slots, data.d, s + 1, last_seen, k, h, steps, l1, l2,
-                               average)
+                        flush(theta, slots, data.d, s + 1, last_seen, k, h, steps, l1, l2,
+                              average)
                     raise
     if lazy:
-        _flush(theta, slots, data.d, n_steps, last_seen, k, h, steps, l1, l2, average)
+        flush(theta, slots, data.d, n_steps, last_seen, k, h, steps, l1, l2, average)
     return 0
 
 
@@ -566,18 +442,6 @@ cdef int _single_epoch(
             PyErr_CheckSignals()
     scratch.sums[0] += total
     return 0
-
-
-cdef inline void _flush(
-    real* theta, real** slots, Py_ssize_t d, Py_ssize_t now, int32_t* last_seen, Py_ssize_t k,
-    const Hyper* h, const Steps* steps, const real* l1, const real* l2, double* average,
-) noexcept nogil:
-    cdef Py_ssize_t j, c
-    for j in range(d):
-        if last_seen[j] < now and steps.moves_without_gradient:
-            for c in range(j * k, (j + 1) * k):
-                catch_up(theta, slots, c, last_seen[j], now, h, steps, l1, l2, average)
-        last_seen[j] = 0
 
 
 def momentum_tail(double[::1] weights, double ratio):

@@ -1,0 +1,148 @@
+# One solver step: over all parameters, or over those of the features that a sparse batch has.
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memset
+
+from skopt_est._core.lazy cimport Steps, catch_up
+from skopt_est._core.rows cimport Rows
+from skopt_est._core.solvers cimport N_SLOTS_MAX, Hyper, data_step, prox, slot_of_D
+from skopt_est._core.types cimport real
+
+
+cdef enum:
+    CHUNK = 512                 # parameters between the data step and the proximal step
+    N_GATHERED = (N_SLOTS_MAX + 5) * CHUNK
+
+
+cdef inline void touch(
+    const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t now,
+    int32_t* last_seen, int32_t* touched, Py_ssize_t* n_touched, real* theta, real** slots,
+    Py_ssize_t k, const Hyper* h, const Steps* steps, const real* l1, const real* l2,
+    double* average,
+) noexcept nogil:
+    """List the features of these rows, each once a batch, and bring them up to date.
+
+    last_seen[j] is the number of this epoch's steps that feature j has had; minus that number,
+    less one, while it is in the batch at hand.
+    """
+    cdef Py_ssize_t i, row, c
+    cdef int64_t p
+    cdef int32_t j
+    for i in range(start, start + count):
+        row = order[i]
+        for p in range(rows.indptr[row], rows.indptr[row + 1]):
+            j = rows.indices[p]
+            if last_seen[j] < 0:
+                continue
+            if last_seen[j] < now and steps.moves_without_gradient:
+                for c in range(j * k, (j + 1) * k):
+                    catch_up(theta, slots, c, last_seen[j], now, h, steps, l1, l2, average)
+            last_seen[j] = -1 - <int32_t> now
+            touched[n_touched[0]] = j
+            n_touched[0] += 1
+
+
+cdef inline void step(
+    real* theta, real* grad, real** slots, Py_ssize_t lo, Py_ssize_t hi, real* spare,
+    const Hyper* h, const double* c, const real* l1, const real* l2, bint penalised,
+) noexcept nogil:
+    """Parameters lo to hi, in chunks small enough that D is still in cache for the prox."""
+    cdef Py_ssize_t n
+    cdef int slot = slot_of_D(h.code)
+    cdef real* D
+    while lo < hi:
+        n = min(CHUNK, hi - lo)
+        D = spare if slot < 0 else slots[slot] + lo
+        data_step(theta + lo, grad + lo, slots, lo, D, n, h, c)
+        if penalised:
+            prox(theta + lo, D, l1 + lo, l2 + lo, n)
+        lo += n
+
+
+cdef inline void step_listed(
+    real* theta, real* grad, real** slots, const int32_t* touched, Py_ssize_t n_touched,
+    Py_ssize_t k, real* gathered, const Hyper* h, const double* c, const real* l1,
+    const real* l2, bint penalised,
+) noexcept nogil:
+    """The parameters of the listed features, brought side by side, stepped, and put back; their
+    gradients are zeroed. gathered: (N_SLOTS_MAX + 5, CHUNK); wider features are not moved."""
+    cdef Py_ssize_t first = 0, per_chunk, n, i, p, q, m
+    cdef real* parts[N_SLOTS_MAX]
+    cdef real* w = gathered + N_SLOTS_MAX * CHUNK
+    cdef real* g = w + CHUNK
+    cdef real* D = w + 2 * CHUNK
+    cdef real* part_l1 = w + 3 * CHUNK
+    cdef real* part_l2 = w + 4 * CHUNK
+    cdef int slot = slot_of_D(h.code)
+    if k > CHUNK:
+        for i in range(n_touched):
+            p = touched[i] * k
+            step(theta, grad, slots, p, p + k, D, h, c, l1, l2, penalised)
+            memset(grad + p, 0, k * sizeof(real))
+        return
+    for m in range(N_SLOTS_MAX):
+        parts[m] = gathered + m * CHUNK if slots[m] != NULL else NULL
+    if slot >= 0:
+        D = parts[slot]
+    per_chunk = CHUNK // k
+    while first < n_touched:
+        n = min(per_chunk, n_touched - first)
+        q = 0
+        for i in range(first, first + n):
+            for p in range(touched[i] * k, (touched[i] + 1) * k):
+                w[q] = theta[p]
+                g[q] = grad[p]
+                grad[p] = 0
+                q += 1
+        for m in range(N_SLOTS_MAX):
+            if parts[m] != NULL:
+                take(parts[m], slots[m], touched + first, n, k)
+        data_step(w, g, parts, 0, D, q, h, c)
+        if penalised:
+            take(part_l1, l1, touched + first, n, k)
+            take(part_l2, l2, touched + first, n, k)
+            prox(w, D, part_l1, part_l2, q)
+        for m in range(N_SLOTS_MAX):
+            if parts[m] != NULL:
+                put(slots[m], parts[m], touched + first, n, k)
+        put(theta, w, touched + first, n, k)
+        first += n
+
+
+cdef inline void take(
+    real* part, const real* whole, const int32_t* touched, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    cdef Py_ssize_t i, p, q = 0
+    if k == 1:
+        for i in range(n):
+            part[i] = whole[touched[i]]
+        return
+    for i in range(n):
+        for p in range(touched[i] * k, (touched[i] + 1) * k):
+            part[q] = whole[p]
+            q += 1
+
+
+cdef inline void put(
+    real* whole, const real* part, const int32_t* touched, Py_ssize_t n, Py_ssize_t k
+) noexcept nogil:
+    cdef Py_ssize_t i, p, q = 0
+    if k == 1:
+        for i in range(n):
+            whole[touched[i]] = part[i]
+        return
+    for i in range(n):
+        for p in range(touched[i] * k, (touched[i] + 1) * k):
+            whole[p] = part[q]
+            q += 1
+
+
+cdef inline void flush(
+    real* theta, real** slots, Py_ssize_t d, Py_ssize_t now, int32_t* last_seen, Py_ssize_t k,
+    const Hyper* h, const Steps* steps, const real* l1, const real* l2, double* average,
+) noexcept nogil:
+    cdef Py_ssize_t j, c
+    for j in range(d):
+        if last_seen[j] < now and steps.moves_without_gradient:
+            for c in range(j * k, (j + 1) * k):
+                catch_up(theta, slots, c, last_seen[j], now, h, steps, l1, l2, average)
+        last_seen[j] = 0
