@@ -147,15 +147,17 @@ def test_a_new_solver_begins_with_the_bias_correction_of_its_first_step(solver):
     np.testing.assert_allclose(np.abs(est.coef_ - before), 0.01, rtol=0.6)
 
 
+@pytest.mark.parametrize("batch_size", [8, 60])
+@pytest.mark.parametrize("alpha", [0.01, 0.1])
 @pytest.mark.parametrize("solver", ["adam", "amsgrad", "nadam"])
-def test_rare_features_under_a_strong_l2_shrink_alike_dense_and_sparse(solver):
+def test_rare_features_under_a_strong_l2_shrink_alike_dense_and_sparse(solver, alpha, batch_size):
     rng = np.random.default_rng(0)
     rare = rng.random((3000, 100)) < np.geomspace(0.2, 0.002, 100)
     y = (rare[:, :50].sum(axis=1) - rare[:, 50:].sum(axis=1) + rng.normal(size=3000) > 0).astype(
         int
     )
-    est = LogisticRegression(solver=solver, alpha=0.01, max_iter=5, random_state=0)
-    est.set_params(fit_intercept=False, learning_rate="constant")
+    est = LogisticRegression(solver=solver, alpha=alpha, batch_size=batch_size, max_iter=5)
+    est.set_params(fit_intercept=False, learning_rate="constant", random_state=0)
     coefs = []
     for X in (rare.astype(float), sparse.csr_matrix(rare.astype(float))):
         with pytest.warns(ConvergenceWarning):

@@ -13,6 +13,7 @@ from skopt_est._core.types cimport real
 
 cdef enum:
     N_POWERS = 1024
+    MOMENTUM_STEPS = 64
 
 
 cdef struct Steps:
@@ -126,7 +127,7 @@ cdef inline void catch_up(
 
     Momentum and penalty are applied one after the other, which is as good as in turns unless
     the weight meets zero on the way or shrinks much: then they take turns, over 1, 1, 2, 4, ...
-    steps.
+    steps, or step by step where a single one shrinks it much.
     """
     cdef Py_ssize_t begin = first, stop, length = now - first
     cdef int slot = slot_of_D(h.code)
@@ -150,7 +151,13 @@ cdef inline void catch_up(
         if l1[p] != 0 or l2[p] != 0:
             reach = slots[slot][p] * length if slot >= 0 else (
                 (steps.rate_sum[now] - steps.rate_sum[first]) / (1 - h.momentum))
-            if reach * l2[p] > 1e-3:
+            if reach * l2[p] > 1e-3 * length:
+                # Each step shrinks much: exactly, until the momentum is spent.
+                stop = min(now, first + MOMENTUM_STEPS)
+                step_by_step(w, slots, p, first, stop, h, steps, l1, l2, average)
+                begin = first = stop
+                length = max(now - first, 1)
+            elif reach * l2[p] > 1e-3:
                 length = 1
             elif l1[p] != 0 and fabs(w[p]) <= reach * l1[p] + fabs(
                     coast(slots, p, first, now, h, steps, 0, NULL)):
