@@ -22,7 +22,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks import report
 from skopt_est import LinearRegression, LogisticRegression
-from skopt_est.solvers import SOLVERS
+from skopt_est.solvers import LINEAR_SOLVERS
 from tests.datasets import load
 
 ALPHA = 1e-4
@@ -86,7 +86,7 @@ def measure(task, solver, X, y, repeats):
 
 
 def run(args) -> list[report.Row]:
-    figures: dict[str, list[dict[str, float]]] = {solver: [] for solver in SOLVERS}
+    figures: dict[str, list[dict[str, float]]] = {solver: [] for solver in LINEAR_SOLVERS}
     details = []
     for name in TABLES:
         X, y, X_test, y_test, task = matrices(name, args.rows)
@@ -95,7 +95,7 @@ def run(args) -> list[report.Row]:
             warnings.simplefilter("ignore", ConvergenceWarning)
             exact.fit(X, y)
         best = objective(exact, X, y)
-        for solver in SOLVERS:
+        for solver in LINEAR_SOLVERS:
             model, seconds = measure(task, solver, X, y, args.repeats)
             on_csr, _ = measure(task, solver, sparse.csr_matrix(X), y, 1)
             figures[solver].append(

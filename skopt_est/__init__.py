@@ -1,9 +1,17 @@
-"""Linear and logistic estimators for scikit-learn whose optimizer is a parameter."""
+"""Estimators for scikit-learn whose optimizer is a parameter: linear, logistic, neural networks."""
 
 from skopt_est._config import show_config
 from skopt_est.linear import LinearRegression
 from skopt_est.logistic import LogisticRegression
+from skopt_est.mlp import MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
 
-__all__ = ["LinearRegression", "LogisticRegression", "__version__", "show_config"]
+__all__ = [
+    "LinearRegression",
+    "LogisticRegression",
+    "MLPClassifier",
+    "MLPRegressor",
+    "__version__",
+    "show_config",
+]

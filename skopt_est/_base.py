@@ -1,7 +1,9 @@
 """What every estimator shares: parameters, and fit as one walk.
 
 The walk: validate -> target matrix and weights -> rows to train on, rows to validate on ->
-units of training -> objective -> state (new or resumed) -> training -> polish -> `coef_`.
+objective in the units of training -> state (new or resumed) -> training -> fitted attributes.
+Linear models and networks differ in the steps that are abstract here.
+
 It works on a copy of the estimator that replaces the original's attributes when it is through,
 so a fit that fails leaves the estimator as it was.
 """
@@ -18,36 +20,31 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.metrics import get_scorer
 from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils.validation import check_is_fitted
 
-from skopt_est import _lbfgs, _scaling, _targets
-from skopt_est._checks import check_rows, check_rows_and_targets
+from skopt_est import _lbfgs, _targets
+from skopt_est._checks import check_rows_and_targets
 from skopt_est._parameters import CONSTRAINTS
-from skopt_est._polish import polish
 from skopt_est._problem import Problem, Targets
-from skopt_est._scaling import Scaling
 from skopt_est._threads import one_blas_thread
 from skopt_est._trainer import Record, Settings, State, Trainer
 from skopt_est._validation import Validation, hold_out, scorer_of
+from skopt_est._warn import warn_not_converged
 from skopt_est.solvers import SOLVERS, Solver
 
 Array = np.ndarray
-# tol="auto", as a share of the objective's own scale; of a score's
-AUTO_TOL = 1e-5
-AUTO_SCORE_TOL = 1e-4
-# gtol of lbfgs for tol="auto", in training's units
-AUTO_GTOL = 1e-5
-# parameters that a resumed fit can't change
-KEPT = ("loss", "fit_intercept", "precondition")
-# batch_size="auto": about so many steps an epoch, in batches between these sizes
-STEPS_PER_EPOCH = 50
-AUTO_BATCH = (32, 256)
 
 
 class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
     """Base of the estimators that are trained by a solver of `skopt_est.solvers`."""
 
     _parameter_constraints = CONSTRAINTS
+    # parameters that a resumed fit can't change
+    _kept: tuple[str, ...] = ()
+    # whether y may be a matrix where it holds classes
+    _matrix_targets = False
+    # parameters that not all estimators have, as those without them behave
+    n_init: int = 1
+    max_grad_norm: float | None = None
 
     @abstractmethod
     def _targets(
@@ -60,12 +57,28 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         """y of validation rows as a target matrix, by what `_targets` settled."""
 
     @abstractmethod
-    def _set_coef(self, W: Array, b: Array) -> None:
-        """Set coef_ and intercept_ from (features, outputs) and (outputs,)."""
+    def _problem(
+        self, X: Any, targets: Targets, rows: Array, weights: Array | None, resumed: bool
+    ) -> Problem:
+        """The objective of these rows in the units of training."""
+
+    def _initial(
+        self, rng: np.random.RandomState, n_features: int, n_outputs: int, dtype: np.dtype
+    ) -> Array | None:
+        """Random parameters to start from, drawn from rng; None: the problem's own start."""
+        return None
+
+    def _absolute_tol(self, magnitude: float) -> float:
+        """`tol` in the units of what is judged; magnitude: of a constant model's objective."""
+        return float(self.tol)
 
     @abstractmethod
-    def _get_coef(self) -> tuple[Array, Array]:
-        """The inverse of `_set_coef`."""
+    def _batch_size(self, solver: Solver, n: int) -> int:
+        """Rows of one step."""
+
+    @abstractmethod
+    def _set_parameters(self, theta: Array, problem: Problem) -> None:
+        """Set the fitted coefficients from the parameters in training's units."""
 
     # -- fit ---------------------------------------------------------------------------------
 
@@ -138,43 +151,57 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             self._forget()
         weights = _targets.with_class_factors(sample_weight, targets.class_factors, targets.Y)
         rows = _targets.weighted_rows(weights, X.shape[0])
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        rng = check_random_state(self.random_state)
+
+        def draw() -> tuple[Array | None, int]:
+            """The start of a training, and the seed of its order of rows."""
+            start = None
+            if not resumed:
+                start = self._initial(rng, X.shape[1], targets.n_outputs, X.dtype)
+            return start, int(rng.randint(np.iinfo(np.int32).max))
+
+        first = draw()
         if self.early_stopping and validation is None:
-            labels = targets.Y[rows, 0] if is_classifier(self) else None
-            train, held = hold_out(len(rows), labels, self.validation_fraction, seed)
+            one_column = targets.Y.shape[1] == 1
+            labels = targets.Y[rows, 0] if is_classifier(self) and one_column else None
+            train, held = hold_out(len(rows), labels, self.validation_fraction, first[1])
             validation = self._held_rows(raw_X, raw_y, X, sample_weight, rows[held])
             rows = rows[train]
 
-        problem = Problem.build(
-            X,
-            targets,
-            rows,
-            weights,
-            self._scaling(targets.n_outputs, issparse(X), resumed),
-            l1=self.alpha * self.l1_ratio,
-            l2=self.alpha * (1 - self.l1_ratio),
-            fit_intercept=self.fit_intercept,
-        )
-        solver = SOLVERS[self.solver](**{f.name: getattr(self, f.name) for f in fields(Solver)})
-        batch_size = self._batch_size(solver, len(rows))
+        problem = self._problem(X, targets, rows, weights, resumed)
+        settings = {f.name: getattr(self, f.name) for f in fields(Solver) if hasattr(self, f.name)}
+        solver = SOLVERS[self.solver](**settings)
         # Threads would add in another order, and cost more than they bring at these sizes.
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
-            state, record = self._state_and_record(problem, solver, batch_size, seed, resumed)
             score = None if validation is None else self._scorer(validation, problem)
-            settings = self._settings(problem, batch_size)
-            trainer = Trainer(problem.objective, solver, settings, state, record, score)
+            batch_size = self._batch_size(solver, len(rows))
+
+            def trainer_from(start: Array | None, seed: int) -> Trainer:
+                state, record = self._state_and_record(
+                    problem, solver, batch_size, start, seed, resumed
+                )
+                loop = self._settings(problem, batch_size)
+                return Trainer(problem.objective, solver, loop, state, record, score)
+
+            n_restarts = 0 if resumed or partial else self.n_init - 1
+            trainer = best = trainer_from(*first)
             try:
                 self._train(trainer, partial)
-                theta = state.model_parameters()
-                if n_polish := self._n_polish(partial, record):
-                    curvature = problem.parameter_curvature()
-                    theta = polish(problem.objective, theta, curvature, n_polish)
+                for _ in range(n_restarts):
+                    trainer = trainer_from(*draw())
+                    self._train(trainer, partial)
+                    best = min(best, trainer, key=Trainer.outcome)
+                theta = self._finish(best, problem, partial)
             except KeyboardInterrupt:
-                if record.history:
+                begun = [t for t in (best, trainer) if len(t.record.history) > t.begun]
+                if begun:
                     trainer.restore_best()
-                    self._publish(trainer, problem, state.model_parameters())
+                    best = min(begun, key=Trainer.outcome)
+                    self._publish(best, problem, best.state.model_parameters())
                 raise
-        self._publish(trainer, problem, theta)
+        self._publish(best, problem, theta)
+        if best.record.warning is not None:
+            warn_not_converged(best.record.warning)
 
     # -- steps of the walk, in order ---------------------------------------------------------
 
@@ -183,7 +210,12 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
     ) -> tuple[Any, Array]:
         numeric = self.__sklearn_tags__().estimator_type == "regressor"
         return check_rows_and_targets(
-            self, X, y, reset=reset, dtype=dtype, numeric=numeric, names=names
+            *(self, X, y),
+            reset=reset,
+            dtype=dtype,
+            numeric=numeric,
+            matrix=numeric or self._matrix_targets,
+            names=names,
         )
 
     def _forget(self) -> None:
@@ -205,39 +237,31 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             held,
         )
 
-    def _scaling(self, n_outputs: int, sparse: bool, resumed: bool) -> Scaling | None:
-        """The units of the fit before, the data's own, or None: to be measured."""
-        if not resumed:
-            return None if self.precondition else _scaling.identity(n_outputs)
-        for name in KEPT:
-            fitted, now = self._state[name], getattr(self, name, None)
+    def _check_kept(self) -> None:
+        """A resumed fit goes on with the model of the fit before."""
+        for name in self._kept:
+            fitted, now = self._state[name], getattr(self, name)
             if fitted != now:
                 raise ValueError(
                     f"warm_start and partial_fit go on with the {name} of the fit before, "
                     f"{fitted!r}; got {name}={now!r}. Fit anew with warm_start=False."
                 )
-        old = Scaling(*(self._state[name] for name in Scaling._fields))
-        if sparse and old.shift is not None:
-            raise ValueError(
-                "X is sparse, but the fit before centred dense rows: pass dense rows, or begin "
-                "with sparse rows or precondition=False."
-            )
-        if len(old.target_scale) != n_outputs:
-            raise ValueError(
-                "warm_start and partial_fit need a y with as many targets (or classes) as in the "
-                f"fit before: {len(old.target_scale)} then, {n_outputs} now."
-            )
-        return old
 
     def _state_and_record(
-        self, problem: Problem, solver: Solver, batch_size: int, seed: int, resumed: bool
+        self,
+        problem: Problem,
+        solver: Solver,
+        batch_size: int,
+        start: Array | None,
+        seed: int,
+        resumed: bool,
     ) -> tuple[State, Record]:
         """New ones, or those of the fit before.
 
         Weights, counters and the order of rows go on; so do the moments, the average and the
         learning rate where solver and `learning_rate_init` are still the same.
         """
-        theta = problem.start()
+        theta = problem.start() if start is None else start
         slots = np.zeros((solver.n_slots(), len(theta)), theta.dtype)
         state = State(theta, slots, np.zeros(1), np.array([seed], np.uint64), rate=0.0)
         record = Record()
@@ -246,7 +270,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             state.theta[:] = old["theta"]
             state.rng = old["rng"].copy()
             state.n_updates, state.t = old["n_updates"], old["t"]
-            record = Record(**{**self._record, "diverged": False})
+            record = Record(**{**self._record, "diverged": False, "warning": None})
             record.history = list(record.history)
             if old["solver"] == self.solver and old["slots"].shape == slots.shape:
                 state.slots[:], state.extras = old["slots"], old["extras"].copy()
@@ -265,32 +289,22 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             )
         return state, record
 
-    def _batch_size(self, solver: Solver, n: int) -> int:
-        if solver.full_batch:
-            return n
-        size = self.batch_size
-        if size == "auto":
-            size = min(max(n // STEPS_PER_EPOCH, AUTO_BATCH[0]), AUTO_BATCH[1])
-        return min(size, n)
-
     def _settings(self, problem: Problem, batch_size: int) -> Settings:
-        tol, magnitude = self.tol, problem.magnitude()
-        if tol == "auto":
-            by_score = self.early_stopping and self.scoring != "loss"
-            tol = AUTO_SCORE_TOL if by_score else AUTO_TOL * magnitude
+        magnitude = problem.magnitude()
         return Settings(
             learning_rate=self.learning_rate,
             power_t=self.power_t,
             max_iter=self.max_iter,
             batch_size=batch_size,
             shuffle=bool(self.shuffle),
-            tol=float(tol),
+            tol=self._absolute_tol(magnitude),
             n_iter_no_change=self.n_iter_no_change,
             early_stopping=bool(self.early_stopping),
             magnitude=magnitude,
             halve_on_rise=self.learning_rate_init == "auto",
             average_from=int(self.average) or None,
             verbose=int(self.verbose),
+            max_grad_norm=self.max_grad_norm or 0.0,
         )
 
     def _scorer(self, validation: Validation, problem: Problem) -> Callable[[Array], float]:
@@ -322,7 +336,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
 
         def score(theta: Array) -> float:
             fitted = self._twin()
-            fitted._set_coef(*problem.scaling.to_coef(theta, problem.objective.layout))
+            fitted._set_parameters(theta, problem)
             return evaluate(fitted, validation)
 
         return score
@@ -338,34 +352,34 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         if self.average and state.average is None:
             state.average, state.n_averaged = np.zeros(len(state.theta)), 0
         if trainer.solver.name == "lbfgs":
-            gtol = AUTO_GTOL if self.tol == "auto" else float(self.tol)
-            _lbfgs.run(trainer, gtol, one_iteration=partial)
+            _lbfgs.run(trainer, **self._lbfgs_options(), one_iteration=partial)
         elif partial:
             trainer.run_one_epoch()
         else:
             trainer.run()
 
-    def _n_polish(self, partial: bool, record: Record) -> int:
-        if self.early_stopping or partial or record.diverged:
-            return 0
-        if self.polish_iter == "auto":
-            return 10 if self.alpha > 0 and self.l1_ratio > 0 else 0
-        return self.polish_iter
+    @abstractmethod
+    def _lbfgs_options(self) -> dict[str, Any]:
+        """When lbfgs stops: gtol, and for some ftol and max_fun."""
+
+    def _finish(self, trainer: Trainer, problem: Problem, partial: bool) -> Array:
+        """What follows training, in training's units."""
+        return trainer.state.model_parameters()
 
     def _publish(self, trainer: Trainer, problem: Problem, theta: Array) -> None:
         """Set every fitted attribute."""
-        state, record, scaling = trainer.state, trainer.record, problem.scaling
-        self._set_coef(*scaling.to_coef(theta, problem.objective.layout))
+        state, record = trainer.state, trainer.record
+        self._set_parameters(theta, problem)
         self._state = {
             **{field.name: getattr(state, field.name) for field in fields(State)},
-            **scaling._asdict(),
-            **{name: getattr(self, name, None) for name in KEPT},
+            **problem.scaling._asdict(),
+            **{name: getattr(self, name) for name in self._kept},
             "solver": self.solver,
             "learning_rate_init": self.learning_rate_init,
         }
         self._record = vars(record)
         self.history_ = record.history
-        self.n_iter_ = len(record.history)
+        self.n_iter_ = len(record.history) - trainer.begun
         self.t_, self.n_updates_ = state.t, state.n_updates
         self.loss_curve_ = record.losses()
         self.loss_ = self.loss_curve_[-1]
@@ -373,18 +387,6 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         self.validation_scores_ = record.scores()
         self.best_validation_score_ = record.best_score
         self.best_iter_ = record.best_iter
-
-    # -- prediction --------------------------------------------------------------------------
-
-    def _raw_prediction(self, X: Any) -> Array:
-        """X W + b, (n_samples, n_outputs)."""
-        check_is_fitted(self)
-        W, b = self._get_coef()
-        X = check_rows(self, X, reset=False, dtype=[np.float64, np.float32])
-        return np.asarray(X @ W) + b
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "coef_")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -29,9 +29,10 @@ def check_rows_and_targets(
     reset: bool,
     dtype: Any,
     numeric: bool,
+    matrix: bool,
     names: tuple[str, str] = ("X", "y"),
 ) -> tuple[Any, Array]:
-    """X as `check_rows` gives it, and y, one or (numeric) several columns."""
+    """X as `check_rows` gives it, and y, one or (matrix) several columns."""
     try:
         X_valid, y_valid = validate_data(
             estimator,
@@ -41,7 +42,7 @@ def check_rows_and_targets(
             accept_sparse="csr",
             dtype=dtype,
             order="C",
-            multi_output=numeric,
+            multi_output=matrix,
             y_numeric=numeric,
         )
     except ValueError as error:
@@ -60,6 +61,8 @@ def check_rows_and_targets(
         elif not any(re.search(rf"\b{name}\b", text) for name in names):
             text = f"{names[0]}, {names[1]}: {text}"
         raise ValueError(text) from error
+    if issparse(y_valid):
+        y_valid = y_valid.toarray()
     return (canonical(X_valid) if issparse(X_valid) else X_valid), y_valid
 
 

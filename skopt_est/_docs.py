@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from inspect import signature
 from textwrap import indent
 
 PARAMETERS = """\
@@ -199,20 +201,169 @@ ValueError
 """
 
 
-def document(**texts: str) -> Callable[[type], type]:
-    """A class decorator that puts the shared texts where `{name}` stands in the docstrings of
-    the class and of `fit` and `partial_fit`."""
+CLASS_WEIGHT = """\
+class_weight : dict, "balanced" or None, default=None
+    Weight of each class, multiplied into the weights of its samples. "balanced" is
+    ``S / (n_classes * S_class)``, by weight.
+"""
 
-    def fill(text: str, margin: str) -> str:
+LOSSES = """\
+loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma"}, \
+default="squared_error"
+    The loss of a target y at the raw prediction f:
+
+    - "squared_error": (y - f)² / 2;
+    - "absolute_error": abs(y - f);
+    - "huber": (y - f)² / 2 where abs(y - f) <= delta, else
+      delta (abs(y - f) - delta / 2);
+    - "quantile": quantile (y - f) where y > f, else (1 - quantile) (f - y);
+    - "poisson": exp(f) - y f, y at least 0; predicts exp(f);
+    - "gamma": f + y exp(-f), y greater than 0; predicts exp(f).
+
+delta : float, default=1.35
+    Where "huber" turns linear, in the units of y.
+
+quantile : float in (0, 1), default=0.5
+    The quantile that "quantile" predicts.
+"""
+
+MLP_PARAMETERS = """\
+hidden_layer_sizes : int or array-like of int, default=(100,)
+    Units of each hidden layer. ``()`` is no hidden layer: a linear model.
+
+activation : {"identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", \
+"silu", "mish"} or a sequence of them, default="relu"
+    Activation of the hidden layers, one for all or one for each. The slope of "leaky_relu" is
+    0.01 below zero, "gelu" is the exact one.
+
+solver : {"gd", "sgd", "adagrad", "rmsprop", "adam", "adamw", "nadam", "amsgrad", "lbfgs"}, \
+default="adam"
+    The optimizer; :mod:`skopt_est.solvers` has the recurrence and the reference of each. All but
+    "adamw" minimise the same objective. "gd" and "lbfgs" use all rows for a step, the others
+    batches.
+
+batch_size : int or "auto", default="auto"
+    Rows of one step; "auto" is 200. At most all rows. Unused by "gd" and "lbfgs".
+
+learning_rate : {"constant", "invscaling", "adaptive", "cosine", "one_cycle"} or callable, \
+default="constant"
+    How the rate goes on from `learning_rate_init`, with every solver but "lbfgs":
+
+    - "constant": not at all;
+    - "invscaling": divided by ``t ** power_t`` at solver step t;
+    - "adaptive": divided by 5 whenever training stalls (see `tol`), which ends training only
+      once the rate is below 1e-6;
+    - "cosine": half a cosine from 1 to 0 over the `max_iter` epochs;
+    - "one_cycle": up from 1/25 over the first 30 % of the `max_iter` epochs, then down to zero;
+    - a callable of the progress in [0, 1) that returns the factor on `learning_rate_init`.
+
+    Reaching `max_iter` warns, also where a schedule is meant to run its course; that takes
+    ``n_iter_no_change=inf``.
+
+learning_rate_init : float or "auto", default="auto"
+    The first learning rate. "auto" is 0.001, but 0.01 for "adagrad" and 0.1 for "gd", which
+    halves it where a step raised the objective. Unused by "lbfgs".
+
+max_iter : int, default=200
+    Most epochs of one fit; for "lbfgs" iterations. The horizon of "cosine", "one_cycle" and
+    callables.
+
+random_state : int, RandomState instance or None, default=None
+    Seed of the initial weights (the same as scikit-learn's for the same seed), the order of rows,
+    dropout and the hold-out split.
+
+tol : float, default=1e-4
+    An epoch improves if it lowers the least objective so far (early stopping: raises the best
+    validation score) by more than this. For "lbfgs" (which takes no notice of `n_iter_no_change`
+    unless it stops early) the largest entry of the gradient at which it stops.
+
+warm_start : bool, default=False
+    Whether fit goes on from the fit before: with its weights, counters, generator and, for an
+    unchanged solver, its moments and learning rate (a rate that "adaptive" brought to its end
+    starts anew).
+
+momentum : float in [0, 1), default=0.9
+    Momentum of "sgd".
+
+beta_1 : float in [0, 1), default=0.9
+    Decay of the first moment, the mean gradient, in "adam", "adamw", "nadam" and "amsgrad".
+
+beta_2 : float in [0, 1), default=0.999
+    Decay of the second moment, the mean square, in "adam", "adamw", "nadam" and "amsgrad".
+
+epsilon : float, default=1e-8
+    Added to the root in "adagrad", "rmsprop" and the four of Adam's kind, after bias correction.
+
+n_iter_no_change : int or inf, default=10
+    Training has stalled after exactly so many epochs in a row that did not improve.
+
+max_fun : int, default=15000
+    Most evaluations of the objective by "lbfgs".
+
+weight_decay : float, default=0.01
+    "adamw" alone: in each step weights (not intercepts) shrink by the learning rate times this,
+    beside the penalty of `alpha`.
+
+max_grad_norm : float or None, default=None
+    A longer gradient of a batch, of all weights and intercepts together, is scaled to this norm
+    (Pascanu, Mikolov & Bengio 2013). Not with "lbfgs".
+
+dropout : float in [0, 1) or a sequence of them, default=0.0
+    Share of the outputs of the hidden layers, one for all or one for each, that are zero in a
+    step of training, the others scaled up (Srivastava et al. 2014). Not with "lbfgs".
+
+input_dropout : float in [0, 1), default=0.0
+    The same of the inputs.
+
+average : bool or int, default=False
+    Whether `coefs_` and `intercepts_` are averages over solver steps (Polyak & Juditsky 1992);
+    an int begins with the step after which so many samples have been seen. Unused by "lbfgs".
+
+n_init : int, default=1
+    Trainings of a fit, each from other initial weights. With `early_stopping` that with the best
+    validation score is kept, else that with the least objective. A resumed fit goes on with the
+    one that was kept.
+"""
+
+MLP_ATTRIBUTES = """\
+coefs_ : list of n_layers_ - 1 ndarrays of shape (n_inputs, n_outputs)
+    Weights of each layer: views of one array.
+
+intercepts_ : list of n_layers_ - 1 ndarrays of shape (n_outputs,)
+    Intercepts of each layer.
+
+n_layers_ : int
+    Layers, input and output included.
+
+n_outputs_ : int
+    Outputs.
+"""
+
+
+def in_signature_order(cls: type, *texts: str) -> str:
+    """The entries of a class's parameters; one in a later text replaces one in an earlier."""
+    entries: dict[str, str] = {}
+    for text in texts:
+        for entry in re.split(r"\n\n(?=\w+ : )", text.strip("\n")):
+            entries[entry.partition(" : ")[0]] = entry
+    return "\n\n".join(entries[name] for name in signature(cls).parameters) + "\n"
+
+
+def document(parameters: tuple[str, ...] = (), **texts: str) -> Callable[[type], type]:
+    """A class decorator that puts the shared texts where `{name}` stands in the docstrings of
+    the class and of `fit` and `partial_fit`; {parameters} are those of the signature."""
+
+    def fill(text: str, margin: str, texts: dict[str, str]) -> str:
         for name, part in texts.items():
             text = text.replace(margin + "{" + name + "}", indent(part, margin).rstrip("\n"))
         return text
 
     def decorate(cls: type) -> type:
-        cls.__doc__ = fill(cls.__doc__ or "", "    ")
+        own = {**texts, "parameters": in_signature_order(cls, *parameters)}
+        cls.__doc__ = fill(cls.__doc__ or "", "    ", own)
         for name in ("fit", "partial_fit"):
             method = getattr(cls, name)
-            method.__doc__ = fill(method.__doc__ or "", "        ")
+            method.__doc__ = fill(method.__doc__ or "", "        ", own)
         return cls
 
     return decorate

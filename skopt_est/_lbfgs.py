@@ -8,13 +8,20 @@ import numpy as np
 from scipy.optimize import minimize
 
 from skopt_est._trainer import Trainer
-from skopt_est._warn import warn_not_converged
 
 Array = np.ndarray
 
 
-def run(trainer: Trainer, gtol: float, one_iteration: bool = False) -> None:
-    """Minimise until the projected gradient is below gtol.
+def run(
+    trainer: Trainer,
+    gtol: float,
+    *,
+    ftol: float | None = None,
+    max_fun: int | None = None,
+    one_iteration: bool = False,
+) -> None:
+    """Minimise until the projected gradient is below gtol, or F falls by less than the share ftol
+    (None: by what is lost in its rounding), or after max_fun evaluations (None: 20 an iteration).
 
     Works on ``x = root * theta`` with root² the curvature of standardised columns plus the
     penalty's, so that a strongly penalised weight is no stiffer than another. One history entry
@@ -76,8 +83,9 @@ def run(trainer: Trainer, gtol: float, one_iteration: bool = False) -> None:
         start[:n] = np.maximum(start[:n], 0)
         bounds = [(0, None)] * n + [(None, None)] * (size - n) + [(0, None)] * n
     # F is known to the precision of its type; a kink leaves no gradient to tell the minimum by
-    ftol = 1e-7 if objective.loss.kinked else 16 * np.finfo(theta.dtype).eps
-    options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "gtol": gtol, "ftol": ftol}
+    rounding = 16 * float(np.finfo(theta.dtype).eps)
+    ftol = 1e-7 if objective.loss.kinked else max(ftol or 0.0, rounding)
+    options = {"maxiter": max_iter, "maxfun": max_fun or 20 * max_iter, "gtol": gtol, "ftol": ftol}
     result = minimize(
         fun,
         start,
@@ -98,8 +106,11 @@ def run(trainer: Trainer, gtol: float, one_iteration: bool = False) -> None:
     if one_iteration:
         return
     stalled = settings.early_stopping and trainer.monitor.stalled
-    if not stalled and not result.success and _largest_slope(result, split, n) > gtol:
-        warn_not_converged(_why_not(result, max_iter, gtol))
+    at_limit = result.status == 1  # of iterations or evaluations
+    if not stalled and (
+        at_limit or (not result.success and _largest_slope(result, split, n) > gtol)
+    ):
+        trainer.record.warning = _why_not(result, max_iter, gtol)
     if settings.early_stopping:
         trainer.restore_best()
 
@@ -116,9 +127,11 @@ def _largest_slope(result, split: bool, n: int) -> float:
 
 def _why_not(result, max_iter: int, gtol: float) -> str:
     if result.status == 1:
+        reached = f"max_iter={max_iter}" if result.nit >= max_iter else "its number of evaluations"
         return (
-            f"solver='lbfgs' reached max_iter={max_iter} before its gradient fell below tol "
-            f"({gtol:g}, in standardised units). Increase max_iter or tol."
+            f"solver='lbfgs' reached {reached} before its gradient fell below tol "
+            f"({gtol:g}, in training's units). Increase max_iter (max_fun, where there is one) "
+            "or tol."
         )
     return (
         f"solver='lbfgs' stopped where its line search found no lower point ({result.message}). "

@@ -40,6 +40,7 @@ class Loss:
     value : its value
     standardizes : whether targets may be shifted and scaled (location-scale families)
     kinked : whether the gradient jumps, so that it need not vanish on the way to the minimum
+    out_activation : name of the link, as the networks' attribute tells it
     """
 
     name: str = "squared_error"
@@ -47,6 +48,7 @@ class Loss:
     value: float = 0.0
     standardizes: bool = True
     kinked = False
+    out_activation = "identity"
 
     @property
     def code(self) -> int:
@@ -141,6 +143,7 @@ class Poisson(Loss):
 
     name: str = "poisson"
     standardizes: bool = False
+    out_activation = "exp"
 
     def check(self, y, argument):
         if (y < 0).any():
@@ -199,6 +202,7 @@ class LogLossBinary(Loss):
 
     name: str = "log_loss_binary"
     standardizes: bool = False
+    out_activation = "logistic"
 
     def link(self, f):
         return expit(f)
@@ -224,6 +228,7 @@ class LogLossMultinomial(LogLossBinary):
 
     name: str = "log_loss_multinomial"
     n_classes: int = 0
+    out_activation = "softmax"
 
     def link(self, f):
         return softmax(f, axis=1)

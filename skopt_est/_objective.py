@@ -2,8 +2,9 @@
 
     F(W, b) = (1/S) sum_i s_i loss(y_i, f(x_i)) + alpha (l1_ratio |W|_1 + (1 - l1_ratio)/2 |W|²)
 
-Training minimises the sum over outputs of F_k / unit_k: the outputs are separable, so the
-minimiser is the same, and each is of order one.
+For a linear model training minimises the sum over outputs of F_k / unit_k: the outputs are
+separable, so the minimiser is the same, and each is of order one. A network's outputs share their
+hidden layers; its units are one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Objective(NamedTuple):
     data: engine.Data
     loss: Loss
     layout: Layout
-    fit_intercept: bool
+    network: engine.Network
     l1: Array
     """Strength of |u_p| and, in `l2`, of u_p² / 2, for each weight in training's units."""
     l2: Array
@@ -44,12 +45,16 @@ class Objective(NamedTuple):
 
     def penalty(self, theta: Array) -> float:
         """alpha times the penalty, in the user's units."""
-        return float((self._penalties(theta) * self.unit).sum())
+        return self._penalties(theta)[1]
 
-    def _penalties(self, theta: Array) -> Array:
+    def _penalties(self, theta: Array) -> tuple[float, float]:
+        """The penalty in training's units, and in the user's."""
         size = np.abs(theta[: self.layout.n_weights].astype(np.float64))
         terms = size * (self.l1 + 0.5 * self.l2 * size)
-        return terms.reshape(-1, self.n_outputs).sum(axis=0)
+        total = float(terms.sum())
+        if (self.unit == 1).all():
+            return total, total
+        return total, float((terms.reshape(-1, self.n_outputs) * self.unit).sum())
 
     def value(self, theta: Array) -> float:
         """F at theta, exactly."""
@@ -58,18 +63,14 @@ class Objective(NamedTuple):
     def loss_value(self, theta: Array) -> float:
         """The data term alone, in the user's units."""
         sums = np.empty(self.n_outputs)
-        engine.value_and_gradient(
-            self.data, theta, self.n_outputs, self.fit_intercept, None, self.rows, sums
-        )
+        engine.value_and_gradient(self.data, theta, self.network, None, self.rows, sums)
         return self.data_term(sums)
 
     def training_value(self, theta: Array, grad: Array) -> tuple[float, float]:
         """What training minimises, and F. `grad` receives the gradient of the former's smooth
         part: with the L2 term, without the L1 term."""
         sums = np.empty(self.n_outputs)
-        value = engine.value_and_gradient(
-            self.data, theta, self.n_outputs, self.fit_intercept, grad, self.rows, sums
-        )
-        n, penalties = self.layout.n_weights, self._penalties(theta)
+        value = engine.value_and_gradient(self.data, theta, self.network, grad, self.rows, sums)
+        n, (penalty, in_users) = self.layout.n_weights, self._penalties(theta)
         grad[:n] += self.l2 * theta[:n]
-        return value + float(penalties.sum()), float(((sums + penalties) * self.unit).sum())
+        return value + penalty, self.data_term(sums) + in_users

@@ -22,7 +22,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "max_iter": [Interval(Integral, 1, None, closed="left")],
     "shuffle": ["boolean"],
     "random_state": ["random_state"],
-    "tol": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
     "verbose": ["verbose"],
     "warm_start": ["boolean"],
     "momentum": [Interval(Real, 0, 1, closed="left")],
@@ -41,7 +41,4 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "scoring": [str, callable, None],
     "average": ["boolean", Interval(Integral, 1, None, closed="left")],
     "dtype": [StrOptions({"auto", "float32", "float64"})],
-    "precondition": ["boolean"],
-    "polish_iter": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
-    "fit_intercept": ["boolean"],
 }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from skopt_est import _rates, _scaling, _targets
+from skopt_est import _scaling, _targets
 from skopt_est._core import engine, moments
-from skopt_est._layout import Layout
 from skopt_est._losses import Loss
 from skopt_est._objective import Objective
 from skopt_est._scaling import Scaling
@@ -29,8 +29,8 @@ class Targets(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Rows, targets, weights and units of a linear model, and the objective they make.
+class Problem(ABC):
+    """Rows, targets, weights and units of a fit, and the objective they make.
 
     Attributes
     ----------
@@ -45,98 +45,30 @@ class Problem:
     scaling: Scaling
     objective: Objective
 
-    @classmethod
-    def build(
-        cls,
-        X: Any,
-        targets: Targets,
-        rows: Array,
-        weights: Array | None,
-        scaling: Scaling | None,
-        l1: float,
-        l2: float,
-        fit_intercept: bool,
-    ) -> Self:
-        """l1, l2: alpha l1_ratio and alpha (1 - l1_ratio). scaling None: measure it."""
-        loss, layout = targets.loss, Layout(X.shape[1], targets.n_outputs)
-        weights = _targets.row_weights(weights, rows, X.dtype)
-        if scaling is None:
-            scaling = _scaling.measure(
-                X, targets.Y, rows, weights, loss, targets.n_outputs, fit_intercept
-            )
-        unit = loss.unit(scaling.target_scale) / _output_scale(loss, scaling)
-        data = _data(X, targets.Y, loss, weights, scaling)
-        penalty = scaling.penalty(l1, l2, unit, X.shape[1])
-        objective = Objective(data, loss, layout, fit_intercept, *penalty, unit, rows)
-        return cls(X, targets, rows, weights, scaling, objective)
+    @abstractmethod
+    def data(self, X: Any, Y: Array, weights: Array | None) -> engine.Data:
+        """Other rows, with the same loss, in the same units; dropout and the like are off."""
+
+    @abstractmethod
+    def start(self) -> Array:
+        """Parameters to start from."""
+
+    @abstractmethod
+    def automatic_rate(self, solver: Solver, batch_size: int) -> float:
+        """learning_rate_init="auto"."""
 
     def held_out(self, X: Any, Y: Array, rows: Array, weights: Array | None) -> Objective:
         """The objective's loss over other rows: `loss_value` is what is asked of it."""
         weights = _targets.with_class_factors(weights, self.targets.class_factors, Y)
         rows = rows[_targets.weighted_rows(None if weights is None else weights[rows], len(rows))]
         weights = _targets.row_weights(weights, rows, X.dtype)
-        data = _data(X, Y, self.targets.loss, weights, self.scaling)
-        return self.objective._replace(data=data, rows=rows)
+        return self.objective._replace(data=self.data(X, Y, weights), rows=rows)
 
     @property
     def _weights_of_rows(self) -> Array | None:
         return None if self.weights is None else self.weights[self.rows]
 
-    def start(self) -> Array:
-        """Parameters to start from: zeros and, in standardised units, the best constant."""
-        theta = np.zeros(self.objective.layout.size, self.X.dtype)
-        loss = self.targets.loss
-        standardised = self.scaling.scale is not None and self.objective.fit_intercept
-        if standardised and not loss.standardizes:  # else the constant is the targets' shift
-            constant = loss.constant(self.targets.Y[self.rows], self._weights_of_rows)
-            self.objective.layout.intercepts(theta)[0][:] = constant
-        return theta
-
     def magnitude(self) -> float:
         """The size of the objective of a constant model."""
         mean, square = moments.column_moments(self.targets.Y, self.rows, self.weights, True)
         return self.targets.loss.magnitude(mean, _scaling.deviations(square, mean))
-
-    def automatic_rate(self, solver: Solver, batch_size: int) -> float:
-        """learning_rate_init="auto"."""
-        if solver.auto_rate is not None:
-            return solver.auto_rate
-        curvatures = self._curvatures()
-        return _rates.automatic(
-            solver, self.objective, self.X, self.weights, self.scaling, *curvatures, batch_size
-        )
-
-    def parameter_curvature(self) -> Array:
-        """The objective's second derivative in each parameter alone, near a constant model."""
-        per_row = np.broadcast_to(self._curvatures()[0], self.X.shape[0])[self.rows]
-        bound = float(np.average(per_row, weights=self._weights_of_rows))
-        columns = np.ones(self.X.shape[1])
-        if self.scaling.scale is None:
-            columns = _scaling.column_squares(self.X, self.rows, self.weights)
-        weights = np.repeat(bound * columns, self.targets.n_outputs) + self.objective.l2
-        intercepts = np.full(self.targets.n_outputs, bound)
-        # A column without any entry has no curvature and no gradient: any step will do.
-        return np.maximum(np.concatenate([weights, intercepts]), 1e-12)
-
-    def _curvatures(self) -> tuple[Array | float, Array | float]:
-        """Typical and largest d²loss/df², a number or one for each row."""
-        loss, Y = self.targets.loss, self.scaling.targets(self.targets.Y)
-        constant = loss.constant(Y[self.rows], self._weights_of_rows)
-        scale = float(np.max(_output_scale(loss, self.scaling)))
-        return scale * loss.curvature(Y, constant), scale * loss.largest_curvature(Y, constant)
-
-
-def _output_scale(loss: Loss, scaling: Scaling) -> Array | float:
-    return 1.0 if scaling.scale is None else loss.compiled_scale(scaling.target_scale)
-
-
-def _data(X: Any, Y: Array, loss: Loss, weights: Array | None, scaling: Scaling) -> engine.Data:
-    return engine.Data(
-        X,
-        scaling.targets(Y),
-        loss.code,
-        loss.compiled_value(scaling.target_scale),
-        weights,
-        output_scale=_output_scale(loss, scaling),
-        **scaling.as_rows(X.dtype),
-    )

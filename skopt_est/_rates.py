@@ -32,7 +32,7 @@ def automatic(
     smoothness of a batch (Gower et al. 2019) with T the mean squared row norm, a bound of L, and
     R the largest; times 1 - momentum, as momentum repeats each step that many times.
     """
-    rows, intercept = objective.rows, objective.fit_intercept
+    rows, intercept = objective.rows, objective.network.fit_intercept
     units = scaling.as_rows(X.dtype)
     if solver.full_batch:
         # Squared error with targets zero and rows weighted by the curvature: its gradient at v
@@ -60,6 +60,7 @@ def smoothness(
 ) -> float:
     """The largest eigenvalue of the Hessian's bound, by power iteration, a little enlarged as
     power iteration approaches it from below."""
+    network = engine.Network((data.d, 1), fit_intercept=fit_intercept)
     v = np.random.default_rng(0).normal(size=data.d + 1).astype(data.dtype)
     v[-1] *= fit_intercept
     grad, largest = np.empty_like(v), 0.0
@@ -68,7 +69,7 @@ def smoothness(
         if norm == 0 or not np.isfinite(norm):
             break
         v /= norm
-        engine.value_and_gradient(data, v, 1, fit_intercept, grad, rows)
+        engine.value_and_gradient(data, v, network, grad, rows)
         previous, largest = largest, float(np.linalg.norm(grad))
         v, grad = grad, v
         if abs(largest - previous) <= rtol * largest:

@@ -18,7 +18,6 @@ from skopt_est import schedules
 from skopt_est._core import engine
 from skopt_est._monitor import Monitor
 from skopt_est._objective import Objective
-from skopt_est._warn import warn_not_converged
 from skopt_est.solvers import Solver
 
 Array = np.ndarray
@@ -59,6 +58,8 @@ class Record:
     best_value: float = np.inf
     judged_by: str = "loss"
     diverged: bool = False
+    warning: str | None = None
+    """Why training ended without having converged, and what to change."""
     pending: tuple[Any, ...] | None = None
     """Of a training that was cut short: what it was about, its best value, its stall so far."""
 
@@ -109,10 +110,13 @@ class Settings:
     halve_on_rise: bool
     average_from: int | None
     verbose: int
+    max_grad_norm: float = 0.0
+    """The longest gradient of a step; 0: any."""
 
 
 class Trainer:
-    """One training: `run` takes the state through up to max_iter epochs.
+    """One training: `run` takes the state through up to max_iter epochs. How it ended, where that
+    calls for a warning, is left in the record.
 
     Parameters
     ----------
@@ -131,6 +135,7 @@ class Trainer:
     ) -> None:
         self.objective, self.solver, self.settings = objective, solver, settings
         self.state, self.record, self.score = state, record, score
+        self.begun = len(record.history)
         self.monitor = Monitor(settings.tol, settings.n_iter_no_change)
         self.best: Array | None = None
         # The same rows, targets and rule as before: patience goes on where it was.
@@ -151,16 +156,16 @@ class Trainer:
         return engine.Model(
             state.theta,
             state.slots,
-            objective.n_outputs,
-            objective.fit_intercept,
+            objective.network,
             objective.l1.astype(state.theta.dtype),
             objective.l2.astype(state.theta.dtype),
             self.solver.hyper(),
             state.average,
+            self.settings.max_grad_norm,
         )
 
     def run(self) -> None:
-        """Train until stalled, diverged or max_iter, with a warning for the latter two."""
+        """Train until stalled, diverged or max_iter."""
         settings, monitor = self.settings, self.monitor
         start = self.objective.value(self.state.theta)
         if not self.goes_on:
@@ -181,7 +186,7 @@ class Trainer:
             return
         if not monitor.stalled:
             self._leave_pending()
-            warn_not_converged(
+            self.record.warning = (
                 f"solver={self.solver.name!r} reached max_iter={settings.max_iter} before the "
                 f"stopping rule held (tol={settings.tol:g}, n_iter_no_change="
                 f"{settings.n_iter_no_change:g}). Increase max_iter, tol or the learning rate."
@@ -273,6 +278,8 @@ class Trainer:
             first = min(max(batches_to_go - 1, 0), self.n_batches)
             options["average_from"] = first
             state.n_averaged += self.n_batches - first
+        if self.objective.network.drops:
+            options["mask_key"] = engine.next_word(state.rng)
         return engine.run_epoch(
             self.objective.data, self.model, rows, self.settings.batch_size, coefficients, **options
         )
@@ -295,6 +302,13 @@ class Trainer:
         self.monitor.reset_patience()
         return True
 
+    def outcome(self) -> float:
+        """What the weights are worth, to be made smaller: the best validation score, negated, if
+        that decided, else the objective."""
+        if self.settings.early_stopping:
+            return self.record.best_value
+        return self.objective.value(self.state.model_parameters())
+
     def restore_best(self) -> None:
         """Go back to the weights of the best epoch."""
         if self.best is not None:
@@ -305,7 +319,7 @@ class Trainer:
         """The numbers stayed finite, but training led away from where it began."""
         ended = self.record.history[-1]["loss"]
         self._go_back()
-        warn_not_converged(
+        self.record.warning = (
             f"The objective ended at {ended:g}, above {start:g} where it began. Lower "
             f"learning_rate_init. The weights of epoch {self.record.best_iter} are kept."
         )
@@ -337,14 +351,14 @@ class Trainer:
             what = "a score" if np.isfinite(self.record.history[-1]["loss"]) else "finite weights"
             raise ValueError(f"{advice} No epoch before it had {what} to keep.")
         self._go_back()
-        warn_not_converged(advice + f" The weights of epoch {self.record.best_iter} are kept.")
+        self.record.warning = advice + f" The weights of epoch {self.record.best_iter} are kept."
 
     def report(self) -> None:
         every, entry = self.settings.verbose, self.record.history[-1]
         if every and entry["epoch"] % every == 0:
             score = entry["validation_score"]
             print(
-                f"epoch {entry['epoch']:4d}  loss {entry['loss']:.6g}"
+                f"Iteration {entry['epoch']:4d}  loss {entry['loss']:.6g}"
                 + (f"  validation score {score:.6g}" if score is not None else "")
                 + (f"  rate {rate:.3g}" if (rate := entry["learning_rate"]) is not None else "")
                 + f"  {entry['seconds']:.3g} s"

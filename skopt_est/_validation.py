@@ -36,6 +36,11 @@ def hold_out(
             f"early_stopping=True could not hold out validation_fraction={fraction} of {n} rows: "
             f"{error} Pass X_val and y_val, or change validation_fraction."
         ) from error
+    if len(held) < 2:
+        raise ValueError(
+            f"early_stopping=True held out {len(held)} of {n} rows, too few to judge by: increase "
+            f"validation_fraction={fraction}, or pass X_val and y_val."
+        )
     return np.sort(train), np.sort(held)
 
 

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import _fit_context
 
-from skopt_est import _docs, _targets
-from skopt_est._base import OptimizerEstimator
-from skopt_est._losses import LOSSES
-from skopt_est._problem import Targets
+from skopt_est import _docs
+from skopt_est._linear import LinearEstimator
+from skopt_est._regressor import SixLossRegressor
 
 __all__ = ["LinearRegression"]
 
 Array = np.ndarray
-NAMES = ("squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma")
 
 
 @_docs.document(
-    parameters=_docs.PARAMETERS,
+    parameters=(_docs.PARAMETERS, _docs.LOSSES),
     attributes=_docs.ATTRIBUTES,
     rows=_docs.FIT.replace("TARGETS", " or (n_samples, n_targets)"),
     raises=_docs.RAISES,
 )
-class LinearRegression(MultiOutputMixin, RegressorMixin, OptimizerEstimator):
+class LinearRegression(SixLossRegressor, LinearEstimator):
     """Linear model with six losses, trained by a solver of your choice.
 
     With weights s_i of the samples and S their sum it minimises ::
@@ -40,25 +35,7 @@ class LinearRegression(MultiOutputMixin, RegressorMixin, OptimizerEstimator):
 
     Parameters
     ----------
-    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma"}, \
-default="squared_error"
-        The loss of a target y at the raw prediction f:
-
-        - "squared_error": (y - f)² / 2;
-        - "absolute_error": abs(y - f);
-        - "huber": (y - f)² / 2 where abs(y - f) <= delta, else
-          delta (abs(y - f) - delta / 2);
-        - "quantile": quantile (y - f) where y > f, else (1 - quantile) (f - y);
-        - "poisson": exp(f) - y f, y at least 0; predicts exp(f);
-        - "gamma": f + y exp(-f), y greater than 0; predicts exp(f).
-
     {parameters}
-
-    delta : float, default=1.35
-        Where "huber" turns linear, in the units of y.
-
-    quantile : float in (0, 1), default=0.5
-        The quantile that "quantile" predicts.
 
     Attributes
     ----------
@@ -95,11 +72,10 @@ default="squared_error"
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **OptimizerEstimator._parameter_constraints,
-        "loss": [StrOptions(set(NAMES))],
-        "delta": [Interval(Real, 0, None, closed="neither")],
-        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        **LinearEstimator._parameter_constraints,
+        **SixLossRegressor._loss_constraints,
     }
+    _kept = ("loss", *LinearEstimator._kept)
 
     def __init__(
         self,
@@ -234,19 +210,6 @@ default="squared_error"
         """
         return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val, partial=True)
 
-    def _targets(self, y, weights, dtype, partial, classes) -> Targets:
-        self._one_target, self._loss = y.ndim == 1, self.loss
-        Y = self._encode(y, dtype, "y")
-        loss = LOSSES[self.loss]
-        if loss.parameter is not None:
-            loss = replace(loss, value=float(getattr(self, loss.parameter)))
-        return Targets(Y, loss, Y.shape[1])
-
-    def _encode(self, y, dtype, argument):
-        Y = _targets.regression_targets(y, dtype, argument)
-        LOSSES[self.loss].check(Y, argument)
-        return Y
-
     def _set_coef(self, W, b) -> None:
         W, b = W.astype(self._dtype), b.astype(self._dtype)
         if self._one_target:
@@ -258,24 +221,3 @@ default="squared_error"
         if self.coef_.ndim == 1:
             return self.coef_[:, None], np.array([self.intercept_], self.coef_.dtype)
         return self.coef_.T, self.intercept_
-
-    def predict(self, X: Any) -> Array:
-        """Predictions in the units of y.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_targets)
-            ``exp`` of the raw prediction for loss="poisson" and "gamma".
-        """
-        f = self._raw_prediction(X)
-        f = LOSSES[self._loss].link(f)
-        return f[:, 0] if self.coef_.ndim == 1 else f
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.positive_only = self.loss in ("poisson", "gamma")
-        return tags

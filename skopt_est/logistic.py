@@ -6,16 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
-from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+from sklearn.base import _fit_context
 
-from skopt_est import _docs, _targets
-from skopt_est._base import OptimizerEstimator
-from skopt_est._losses import LOSSES, LogLossMultinomial
-from skopt_est._problem import Targets
+from skopt_est import _docs
+from skopt_est._classifier import ProbabilisticClassifier
+from skopt_est._linear import LinearEstimator
 
 __all__ = ["LogisticRegression"]
 
@@ -23,12 +18,12 @@ Array = np.ndarray
 
 
 @_docs.document(
-    parameters=_docs.PARAMETERS,
+    parameters=(_docs.PARAMETERS, _docs.CLASS_WEIGHT),
     attributes=_docs.ATTRIBUTES,
     rows=_docs.FIT.replace("TARGETS", ""),
     raises=_docs.RAISES,
 )
-class LogisticRegression(ClassifierMixin, OptimizerEstimator):
+class LogisticRegression(ProbabilisticClassifier, LinearEstimator):
     """Logistic regression, binary and multinomial, trained by a solver of your choice.
 
     With weights s_i of the samples (class weights multiplied in) and S their sum it minimises ::
@@ -42,10 +37,6 @@ class LogisticRegression(ClassifierMixin, OptimizerEstimator):
     Parameters
     ----------
     {parameters}
-
-    class_weight : dict, "balanced" or None, default=None
-        Weight of each class, multiplied into the weights of its samples. "balanced" is
-        ``S / (n_classes * S_class)``, by weight.
 
     Attributes
     ----------
@@ -85,11 +76,9 @@ class LogisticRegression(ClassifierMixin, OptimizerEstimator):
     0.99
     """
 
-    classes_: Array
-
     _parameter_constraints: dict[str, list[Any]] = {
-        **OptimizerEstimator._parameter_constraints,
-        "class_weight": [dict, StrOptions({"balanced"}), None],
+        **LinearEstimator._parameter_constraints,
+        **ProbabilisticClassifier._class_constraints,
     }
 
     def __init__(
@@ -234,59 +223,6 @@ class LogisticRegression(ClassifierMixin, OptimizerEstimator):
             classes=classes,
         )
 
-    def _targets(self, y, weights, dtype, partial, classes) -> Targets:
-        check_classification_targets(y)
-        resumed = (partial or self.warm_start) and hasattr(self, "_state")
-        if partial:
-            self._first_classes(y, classes)
-        else:
-            found = np.unique(y)
-            if resumed and not np.array_equal(found, self.classes_):
-                raise ValueError(
-                    f"warm_start=True needs the classes of the fit before, "
-                    f"{self.classes_.tolist()}; y has {found.tolist()}."
-                )
-            self.classes_ = found
-        n_classes = len(self.classes_)
-        if n_classes < 2:
-            raise ValueError(
-                f"y has one class only ({self.classes_.tolist()}); this classifier needs samples "
-                "of at least 2 classes."
-            )
-        codes = _targets.class_indices(y, self.classes_, "y")
-        factors = _targets.class_factors(self.class_weight, self.classes_, codes, weights)
-        loss = LOSSES["log_loss_binary"]
-        if n_classes > 2:
-            loss = LogLossMultinomial(n_classes=n_classes)
-        return Targets(
-            codes.astype(dtype)[:, None], loss, 1 if n_classes == 2 else n_classes, factors
-        )
-
-    def _first_classes(self, y: Array, classes: Any) -> None:
-        """partial_fit: the classes of the first call hold for all."""
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' is not defined for partial_fit: it needs all of y. Pass "
-                "a dict, made with sklearn.utils.class_weight.compute_class_weight on a large "
-                "sample."
-            )
-        first = not hasattr(self, "_state")
-        if classes is None:
-            if first:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
-            return
-        classes = np.unique(classes)
-        if not first and not np.array_equal(classes, self.classes_):
-            raise ValueError(
-                f"classes={classes.tolist()} differs from the classes of the first call, "
-                f"{self.classes_.tolist()}."
-            )
-        self.classes_ = classes
-
-    def _encode(self, y, dtype, argument):
-        y = column_or_1d(y, warn=True)
-        return _targets.class_indices(y, self.classes_, argument).astype(dtype)[:, None]
-
     def _set_coef(self, W, b) -> None:
         dtype = self._dtype
         self.coef_ = np.ascontiguousarray(W.T, dtype)
@@ -309,52 +245,3 @@ class LogisticRegression(ClassifierMixin, OptimizerEstimator):
         """
         f = self._raw_prediction(X)
         return f[:, 0] if f.shape[1] == 1 else f
-
-    def predict(self, X: Any) -> Array:
-        """The most probable class of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        f = self._raw_prediction(X)
-        codes = f[:, 0] > 0 if f.shape[1] == 1 else f.argmax(axis=1)
-        return self.classes_[codes.astype(np.intp)]
-
-    def predict_proba(self, X: Any) -> Array:
-        """Class probabilities.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; rows sum to 1.
-        """
-        f = self._raw_prediction(X)
-        if f.shape[1] > 1:
-            return softmax(f, axis=1)
-        return np.hstack([expit(-f), expit(f)])
-
-    def predict_log_proba(self, X: Any) -> Array:
-        """Logarithms of the class probabilities, finite wherever the raw prediction is.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-        """
-        f = self._raw_prediction(X)
-        exact = f.astype(np.float64)
-        if f.shape[1] > 1:
-            return log_softmax(exact, axis=1).astype(f.dtype)
-        return np.hstack([log_expit(-exact), log_expit(exact)]).astype(f.dtype)

@@ -19,7 +19,18 @@ import numpy as np
 
 from skopt_est._core import engine
 
-__all__ = ["GD", "LBFGS", "SGD", "SOLVERS", "AMSGrad", "Adagrad", "Adam", "NAdam", "RMSprop"]
+__all__ = [
+    "GD",
+    "LBFGS",
+    "SGD",
+    "SOLVERS",
+    "AMSGrad",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "NAdam",
+    "RMSprop",
+]
 
 Array = np.ndarray
 
@@ -43,7 +54,7 @@ class Solver:
 
     Parameters
     ----------
-    momentum, nesterovs_momentum, beta_1, beta_2, rho, epsilon
+    momentum, nesterovs_momentum, beta_1, beta_2, rho, epsilon, weight_decay
         The estimators' hyper-parameters of these names.
     """
 
@@ -53,16 +64,21 @@ class Solver:
     beta_2: float = 0.999
     rho: float = 0.9
     epsilon: float = 1e-8
+    weight_decay: float = 0.0
 
     name: ClassVar[str]
     slots: ClassVar[tuple[str, ...]] = ()
     full_batch: ClassVar[bool] = False
-    # The rate of learning_rate_init="auto" on standardised rows; None: made from the data.
+    decays: ClassVar[bool] = False
+    # The rate of learning_rate_init="auto": of linear models on standardised rows (None: made from
+    # the data), and of networks.
     auto_rate: ClassVar[float | None] = None
+    network_rate: ClassVar[float] = 0.001
 
     def hyper(self) -> dict[str, Any]:
         """The constants of a fit, as the compiled kernels take them."""
-        return {**vars(self), "code": engine.SOLVER_CODES[self.name]}
+        hyper = {**vars(self), "code": engine.SOLVER_CODES[self.name]}
+        return hyper if self.decays else {**hyper, "weight_decay": 0.0}
 
     def n_slots(self) -> int:
         return len(self.slots)
@@ -87,6 +103,7 @@ class GD(Solver):
 
     name = "gd"
     full_batch = True
+    network_rate = 0.1
 
 
 @dataclass(frozen=True)
@@ -114,6 +131,7 @@ class Adagrad(Solver):
     name = "adagrad"
     slots = ("G",)
     auto_rate = 0.1
+    network_rate = 0.01
 
 
 @dataclass(frozen=True)
@@ -150,6 +168,18 @@ class Adam(Solver):
         ratio = self.beta_1 / np.sqrt(self.beta_2) if self.beta_2 > 0 else np.inf
         weights = coefficients[:, 1] / coefficients[:, 2]
         return Momentum(weights, float(ratio), self.beta_1, self.beta_2)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam whose weights (not intercepts) shrink by ``eta weight_decay w`` in each step, beside
+    the penalty (Loshchilov & Hutter 2019): ``w <- (1 - eta weight_decay) w``, then Adam's step.
+
+    Its fixed point is not the objective's minimiser: for networks only.
+    """
+
+    name = "adamw"
+    decays = True
 
 
 @dataclass(frozen=True)
@@ -196,5 +226,6 @@ class LBFGS(Solver):
 
 
 SOLVERS: dict[str, type[Solver]] = {
-    cls.name: cls for cls in (GD, SGD, Adagrad, RMSprop, Adam, NAdam, AMSGrad, LBFGS)
+    cls.name: cls for cls in (GD, SGD, Adagrad, RMSprop, Adam, AdamW, NAdam, AMSGrad, LBFGS)
 }
+LINEAR_SOLVERS = tuple(name for name, cls in SOLVERS.items() if not cls.decays)

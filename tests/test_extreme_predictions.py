@@ -60,7 +60,8 @@ def at_raw(engine, name, Y, raw, dtype):
     data = engine.Data(X, Y, LOSSES[name].code, parameter, None, None, None)
     theta = np.append(raw, np.zeros(k)).astype(dtype)
     gradient = np.full(2 * k, np.nan, dtype=dtype)
-    value = engine.value_and_gradient(data, theta, k, False, gradient)
+    network = engine.Network((1, k), fit_intercept=False)
+    value = engine.value_and_gradient(data, theta, network, gradient)
     return value, gradient[:k]
 
 

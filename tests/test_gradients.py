@@ -63,9 +63,8 @@ class Case:
         arrays = (cast(self.weight), cast(self.shift), cast(self.inv_scale))
         data = engine.Data(rows, cast(self.Y), code, parameter, *arrays)
         gradient = np.full(self.theta.shape, np.nan, dtype=dtype)
-        value = engine.value_and_gradient(
-            data, cast(self.theta), self.outputs, self.intercept, gradient
-        )
+        network = engine.Network((rows.shape[1], self.outputs), fit_intercept=self.intercept)
+        value = engine.value_and_gradient(data, cast(self.theta), network, gradient)
         assert isinstance(value, float)
         return value, gradient
 

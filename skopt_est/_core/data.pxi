@@ -1,4 +1,8 @@
-# Part of engine.pyx: the given data of a fit, and its work buffers.
+# Part of engine.pyx: the given data of a fit.
+
+cdef void* _address(object array) except? NULL:
+    return <void*> <size_t> array.ctypes.data
+
 
 cdef const void* _vector(object array, object dtype, Py_ssize_t n, str name) except? NULL:
     """Address of a one-dimensional, contiguous array; NULL stands for None."""
@@ -85,36 +89,3 @@ cdef class Data:
         if self.target_columns != expected:
             raise ValueError(f"Y has {self.target_columns} columns, the model {k} outputs")
         return 0
-
-
-cdef class Scratch:
-    """Work buffers of a fit, allocated once."""
-    cdef object _arrays
-    cdef void* block            # (block_rows, d): gathered rows
-    cdef void* z                # (block_rows, k): raw predictions, then their gradient
-    cdef void* y
-    cdef void* weight
-    cdef Py_ssize_t block_rows
-    cdef double[::1] params, scales, sums
-
-    def __init__(self, Data data, Py_ssize_t k):
-        cdef Py_ssize_t rows = BLOCK_ELEMENTS // max(data.d, 1)
-        if data.sparse:
-            rows = BLOCK_ROWS
-        rows = min(max(rows, 8), BLOCK_ROWS, max(data.n, 1))
-        data._check_outputs(k)
-        arrays = [
-            np.empty((rows, 1 if data.sparse else data.d), data.dtype),
-            np.empty((rows, k), data.dtype),
-            np.empty((rows, data.target_columns), data.dtype),
-            np.empty(rows, data.dtype),
-        ]
-        self._arrays = arrays
-        self.block = <void*> <size_t> arrays[0].ctypes.data
-        self.z = <void*> <size_t> arrays[1].ctypes.data
-        self.y = <void*> <size_t> arrays[2].ctypes.data
-        self.weight = <void*> <size_t> arrays[3].ctypes.data
-        self.block_rows = rows
-        self.params = np.array(np.broadcast_to(np.asarray(data.params, np.float64), (k,)))
-        self.scales = np.array(np.broadcast_to(np.asarray(data.scales, np.float64), (k,)))
-        self.sums = np.zeros(k)

@@ -10,23 +10,29 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
 
+from skopt_est._core.activations cimport (
+    ELU, GELU, IDENTITY, LEAKY_RELU, LOGISTIC, MISH, RELU, SELU, SILU, TANH,
+)
+from skopt_est._core.dropout cimport Drop, drop_from, set_drop
+from skopt_est._core.layers cimport Layer, backward_layers, forward_layers, slope_needed
 from skopt_est._core.lazy cimport N_POWERS, Steps
 from skopt_est._core.losses cimport (
     ABSOLUTE_ERROR, GAMMA, HUBER, LOG_LOSS_BINARY, LOG_LOSS_MULTINOMIAL, POISSON, QUANTILE,
     SQUARED_ERROR, loss_block,
 )
-from skopt_est._core.random cimport shuffle as shuffle_order
-from skopt_est._core.rows cimport (
-    Rows, dense_backward, dense_forward, gather, sparse_backward, sparse_forward,
-)
+from skopt_est._core.products cimport add_transposed, multiply
+from skopt_est._core.random cimport mix, next_word as next_random_word, shuffle as shuffle_order
+from skopt_est._core.rows cimport Rows, gather, sparse_backward, sparse_forward
 from skopt_est._core.single cimport LANES, PADDED_ROWS, Padded, single_rows
 from skopt_est._core.solvers cimport (
     ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper,
 )
-from skopt_est._core.steps cimport CHUNK, N_GATHERED, flush, step, step_listed, touch
+from skopt_est._core.steps cimport (
+    CHUNK, N_GATHERED, clip, clip_listed, flush, step, step_listed, touch,
+)
 from skopt_est._core.types cimport real
 
-# The integer codes exist once, in the enums of losses.pxd and solvers.pxd.
+# The integer codes exist once, in the enums of losses.pxd, solvers.pxd and activations.pxd.
 LOSS_CODES = {
     "squared_error": SQUARED_ERROR,
     "absolute_error": ABSOLUTE_ERROR,
@@ -43,53 +49,74 @@ SOLVER_CODES = {
     "adagrad": ADAGRAD,
     "rmsprop": RMSPROP,
     "adam": ADAM,
+    "adamw": ADAM,              # and a decay of its own: see Hyper
     "nadam": NADAM,
     "amsgrad": AMSGRAD,
+}
+
+ACTIVATION_CODES = {
+    "identity": IDENTITY,
+    "logistic": LOGISTIC,
+    "tanh": TANH,
+    "relu": RELU,
+    "leaky_relu": LEAKY_RELU,
+    "elu": ELU,
+    "selu": SELU,
+    "gelu": GELU,
+    "silu": SILU,
+    "mish": MISH,
 }
 
 cdef enum:
     BLOCK_ELEMENTS = 16384      # of X in one block: stays in L2 beside the weights
     BLOCK_ROWS = 256
+    LAYERS_ELEMENTS = 1 << 18   # of all layers of a block of rows
     SIGNAL_WORK = 1 << 26       # elements of X between two looks for signals
 
 
 include "data.pxi"
+include "network.pxi"
+include "model.pxi"
 
 
-cdef inline void _forward(
-    const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count,
-    const real* block, const real* theta, Py_ssize_t k, bint intercept, real* z,
+cdef inline void forward_rows(
+    const Rows* rows, Layer* layers, Py_ssize_t n_layers, const int32_t* order, Py_ssize_t start,
+    Py_ssize_t count, const real* block, const Drop* drop, bint training,
 ) noexcept nogil:
-    cdef Py_ssize_t i, c
-    cdef const real* b = theta + rows.d * k
-    for i in range(count):
-        for c in range(k):
-            z[i * k + c] = b[c] if intercept else 0
+    """Raw predictions of these rows, to the last layer's out."""
+    cdef const real* W = <const real*> layers.W
+    cdef real* out = <real*> layers.out
     if rows.indices == NULL:
-        dense_forward(block, count, rows.d, theta, k, z)
+        multiply(block, count, rows.d, W, layers.n_out, out)
     else:
-        sparse_forward(rows, order, start, count, theta, k, z)
+        sparse_forward(rows, order, start, count, W, layers.n_out, out, drop)
+    forward_layers(layers, n_layers, count, <uint64_t> start, training, <real> 0)
 
 
 cdef inline void _accumulate(
     Data data, Scratch scratch, const int32_t* order, Py_ssize_t start, Py_ssize_t count,
-    Py_ssize_t n, const real* theta, Py_ssize_t k, bint intercept, double share, real* grad,
+    Py_ssize_t n, double share, bint fresh, real like,
 ) noexcept nogil:
     """One block, at most scratch.block_rows rows: its losses go to scratch.sums, and share
-    times the gradient of their sum is added to grad (unless that is NULL)."""
+    times the gradient of their sum is added to the bound gradient, or made if `fresh`; if none
+    is bound, only the losses count. CSR rows add to the first layer's weights even if fresh."""
     cdef const Rows* rows = &data.rows
+    cdef Layer* first = scratch.layers
     cdef const real* weights = <const real*> data.weights
     cdef const real* targets = <const real*> data.targets
     cdef real* z = <real*> scratch.z
     cdef real* y = <real*> scratch.y
     cdef real* weight = <real*> scratch.weight
     cdef const real* block = NULL
-    cdef real* b
-    cdef Py_ssize_t i, c, row, ky = data.target_columns
+    cdef Py_ssize_t i, c, row, ky = data.target_columns, k = scratch.sums.shape[0]
     cdef real factor = <real> share
+    cdef const Drop* drop = &scratch.input_drop if scratch.input_drop.kept else NULL
     if rows.indices == NULL:
-        block = gather(rows, order, start, count, n, <real*> scratch.block)
-    _forward(rows, order, start, count, block, theta, k, intercept, z)
+        block = gather(rows, order, start, count, n, drop != NULL, <real*> scratch.block)
+        if drop != NULL:
+            drop_from(drop, <uint64_t> (start * rows.d), <real*> block,
+                      <real*> NULL, count * rows.d)
+    forward_rows(rows, first, scratch.n_layers, order, start, count, block, drop, True)
     for i in range(count):
         row = start + i if order == NULL else order[start + i]
         weight[i] = weights[row] if weights != NULL else 1
@@ -98,54 +125,54 @@ cdef inline void _accumulate(
     loss_block(
         data.loss_code, z, y, weight, count, k, &scratch.params[0], &scratch.scales[0],
         &scratch.sums[0])
-    if grad == NULL:
+    if first.gW == NULL:
         return
     for i in range(count * k):
         z[i] *= factor
+    z = backward_layers(scratch.layers, scratch.n_layers, count, fresh, <real*> scratch.spare,
+                        <real*> scratch.other, like)
     if rows.indices == NULL:
-        dense_backward(block, count, rows.d, z, k, grad)
+        add_transposed(block, count, rows.d, z, first.n_out, fresh, <real*> first.gW)
     else:
-        sparse_backward(rows, order, start, count, z, k, grad)
-    if intercept:
-        b = grad + rows.d * k
-        for i in range(count):
-            for c in range(k):
-                b[c] += z[i * k + c]
+        sparse_backward(rows, order, start, count, z, first.n_out, <real*> first.gW, drop)
+
+
+include "predict.pxi"
 
 
 def value_and_gradient(
-    Data data, theta, Py_ssize_t n_outputs, bint fit_intercept, grad, order=None, sums=None,
+    Data data, theta, Network network, grad, order=None, sums=None, mask_key=None,
 ):
     """Mean loss over the rows of `order` (all rows if None); `grad` is filled unless None.
 
     Parameters
     ----------
-    theta : ndarray (d k + k,) of the data's dtype: weights feature-major, then intercepts
+    theta : ndarray (network.size,) of the data's dtype
     grad : ndarray like theta, or None
     sums : float64 array (k,) or None; filled with the mean loss of each output
+    mask_key : int or None
+        Key of the dropout masks, None for none.
 
     Returns
     -------
     float
         The sum of the outputs' mean losses.
     """
-    cdef Scratch scratch = Scratch(data, n_outputs)
+    cdef Scratch scratch = Scratch(data, network, mask_key)
     cdef Py_ssize_t count = data.n if order is None else order.shape[0]
     cdef const int32_t* rows = <const int32_t*> _vector(order, np.dtype(np.int32), count, "order")
-    cdef Py_ssize_t size = data.d * n_outputs + n_outputs
-    cdef const void* t = _vector(theta, data.dtype, size, "theta")
-    cdef void* g = <void*> _vector(grad, data.dtype, size, "grad")
+    cdef const void* t = _vector(theta, data.dtype, network.size, "theta")
+    cdef void* g = <void*> _vector(grad, data.dtype, network.size, "grad")
     if order is not None and count and (order.min() < 0 or order.max() >= data.n):
         raise ValueError("order holds an index that is not a row")
-    if grad is not None:
+    if grad is not None and (data.sparse or count == 0 or not network.fit_intercept):
         grad[:] = 0
+    scratch.bind(<const char*> t, <char*> g, theta.itemsize, network.fit_intercept)
     with nogil:
         if data.is_float:
-            _full_pass(data, scratch, rows, count, <float*> t, n_outputs, fit_intercept,
-                       <float*> g)
+            _full_pass(data, scratch, rows, count, network.size, <float> 0)
         else:
-            _full_pass(data, scratch, rows, count, <double*> t, n_outputs, fit_intercept,
-                       <double*> g)
+            _full_pass(data, scratch, rows, count, network.size, <double> 0)
     means = np.asarray(scratch.sums) / max(count, 1)
     if sums is not None:
         sums[:] = means
@@ -153,70 +180,20 @@ def value_and_gradient(
 
 
 cdef int _full_pass(
-    Data data, Scratch scratch, const int32_t* order, Py_ssize_t n, real* theta, Py_ssize_t k,
-    bint intercept, real* grad,
+    Data data, Scratch scratch, const int32_t* order, Py_ssize_t n, Py_ssize_t size, real like,
 ) except -1 nogil:
     cdef Py_ssize_t start = 0, count, work = 0
     cdef double share = 1.0 / n if n else 0
     while start < n:
         count = min(scratch.block_rows, n - start)
-        _accumulate(data, scratch, order, start, count, n, theta, k, intercept, share, grad)
+        _accumulate(data, scratch, order, start, count, n, share, start == 0, like)
         start += count
-        work += count * data.d * k
+        work += count * size
         if work > SIGNAL_WORK:
             work = 0
             with gil:
                 PyErr_CheckSignals()
     return 0
-
-
-cdef class Model:
-    """What training changes: parameters, solver state, their average; and its scratch.
-
-    Parameters
-    ----------
-    theta : ndarray (d k + k,)
-    slots : ndarray (n_slots, d k + k), the solver's state
-    l1, l2 : ndarray (d k,), the penalty of each weight in the units of theta
-    average : float64 ndarray (d k + k,) or None, the running sum of theta over steps
-    hyper : dict with the solver's code and hyper-parameters
-    """
-    cdef Hyper hyper
-    cdef Py_ssize_t k, size, n_slots
-    cdef bint fit_intercept, penalised
-    cdef readonly object theta, slots, l1, l2, average
-    cdef object _last_seen, _touched, _powers, _grad
-
-    def __init__(self, theta, slots, Py_ssize_t n_outputs, bint fit_intercept, l1, l2, hyper,
-                 average=None):
-        cdef Py_ssize_t size = theta.shape[0]
-        _vector(theta, theta.dtype, size, "theta")
-        if slots.shape[1:] != (size,) or slots.dtype != theta.dtype:
-            raise ValueError("slots must have theta's dtype and one row of its size a slot")
-        if slots.shape[0] > N_SLOTS_MAX or not slots.flags.c_contiguous:
-            raise ValueError("too many slots, or not C-contiguous")
-        _vector(l1, theta.dtype, size - n_outputs, "l1")
-        _vector(l2, theta.dtype, size - n_outputs, "l2")
-        _vector(average, np.dtype(np.float64), size, "average")
-        self.theta, self.slots, self.l1, self.l2 = theta, slots, l1, l2
-        self.average = average
-        self.k = n_outputs
-        self.size = size
-        self.n_slots = slots.shape[0]
-        self.fit_intercept = fit_intercept
-        self.penalised = bool(l1.any() or l2.any())
-        self.hyper.code = hyper["code"]
-        self.hyper.nesterov = hyper["nesterovs_momentum"]
-        self.hyper.momentum = hyper["momentum"]
-        self.hyper.beta_1 = hyper["beta_1"]
-        self.hyper.beta_2 = hyper["beta_2"]
-        self.hyper.rho = hyper["rho"]
-        self.hyper.epsilon = hyper["epsilon"]
-        need = {GD: 0, SGD: self.hyper.momentum != 0, ADAGRAD: 1, RMSPROP: 2, ADAM: 3,
-                NADAM: 3, AMSGRAD: 4}[self.hyper.code]
-        if self.n_slots < need:
-            raise ValueError(f"the solver needs {need} slots, got {self.n_slots}")
-        self._grad = np.zeros(size, theta.dtype)
 
 
 def _powers(double ratio, double decay_1, double decay_2):
@@ -228,7 +205,7 @@ def _powers(double ratio, double decay_1, double decay_2):
 def run_epoch(
     Data data, Model model, int32_t[::1] order, Py_ssize_t batch_size,
     double[:, ::1] coefficients, tail=None, double ratio=0.0, double decay_1=0.0,
-    double decay_2=0.0, Py_ssize_t average_from=0,
+    double decay_2=0.0, Py_ssize_t average_from=0, mask_key=None,
 ):
     """Train on the rows of `order`, one solver step a batch; returns the sum over rows of
     weight times loss, one number an output, as met during the epoch.
@@ -239,20 +216,20 @@ def run_epoch(
     tail, ratio, decay_1, decay_2
         How the solver's momentum goes on without a gradient; needed for CSR.
     average_from : the first step of this epoch that counts in model.average
+    mask_key : key of this epoch's dropout masks; None: nothing is dropped
     """
     cdef Py_ssize_t n = order.shape[0], n_steps = coefficients.shape[0]
-    cdef Py_ssize_t size = data.d * model.k + model.k
-    cdef Scratch scratch = Scratch(data, model.k)
+    cdef Scratch scratch = Scratch(data, model.network, mask_key)
     cdef Steps steps
-    cdef double[::1] rate_sum, rate_square_sum, tail_view, tail_sum
+    cdef double[::1] rate_sum, rate_square_sum, tail_view, tail_sum, decay_sum
     cdef double[:, ::1] powers
     cdef int32_t[::1] last_seen, touched
     cdef int32_t* p_last = NULL
     cdef int32_t* p_touched = NULL
     if batch_size < 1 or n < 1 or n_steps != (n + batch_size - 1) // batch_size:
         raise ValueError(f"{n_steps} steps do not fit {n} rows in batches of {batch_size}")
-    if coefficients.shape[1] != N_COEFFICIENTS or model.size != size:
-        raise ValueError("coefficients or theta have another shape than the data asks for")
+    if coefficients.shape[1] != N_COEFFICIENTS:
+        raise ValueError(f"coefficients must have {N_COEFFICIENTS} columns")
     if model.theta.dtype != data.dtype:
         raise ValueError("theta and the data have different dtypes")
     rows = np.asarray(order)
@@ -286,8 +263,17 @@ def run_epoch(
         steps.tail = &tail_view[0]
         steps.powers = &powers[0, 0]
         steps.ratio, steps.decay_1, steps.decay_2 = ratio, decay_1, decay_2
+        steps.decay_sum = NULL
+        if model.hyper.weight_decay != 0:
+            decay_sum = np.concatenate([[0.0], np.cumsum(np.log1p(-model.hyper.weight_decay * rates))])
+            steps.decay_sum = &decay_sum[0]
         steps.moves_without_gradient = (
-            model.penalised or model.average is not None or tail is not None)
+            model.penalised or model.average is not None or tail is not None
+            or steps.decay_sum != NULL)
+    scratch.bind(<const char*> _address(model.theta), <char*> _address(model._grad),
+                 model.theta.itemsize, model.network.fit_intercept)
+    if data.sparse:
+        model._grad[:] = 0
     with nogil:
         if data.is_float:
             _epoch(data, model, scratch, &order[0], n, batch_size, &steps, n_steps, p_last,
@@ -303,10 +289,12 @@ cdef int _epoch(
     Py_ssize_t batch_size, Steps* steps, Py_ssize_t n_steps, int32_t* last_seen,
     int32_t* touched, real like,
 ) except -1 nogil:
-    cdef Py_ssize_t k = model.k, n_weights = data.d * k, size = n_weights + k
-    cdef Py_ssize_t start = 0, stop, at, count, s, p, i, work = 0, n_touched = 0
+    cdef Py_ssize_t n_weights = model.n_weights, size = model.size
+    cdef Py_ssize_t k = scratch.layers[0].n_out, at, count, s, p, i, work = 0, n_touched = 0
+    cdef Py_ssize_t start = 0, stop, dense_from = 0
     cdef bint intercept = model.fit_intercept, lazy = last_seen != NULL
     cdef bint penalised = model.penalised
+    cdef double limit = model.max_grad_norm
     cdef real* theta
     cdef real* grad
     cdef real* l1
@@ -329,11 +317,13 @@ cdef int _epoch(
             if i < model.n_slots:
                 slots[i] = (<real*> <size_t> model.slots.ctypes.data) + i * size
     if (
-        not lazy and batch_size == 1 and k == 1 and average == NULL
-        and data.rows.indices == NULL and data.loss_code != LOG_LOSS_MULTINOMIAL
+        not lazy and batch_size == 1 and k == 1 and average == NULL and limit == 0
+        and model.n_layers == 1 and data.rows.indices == NULL and data.loss_code != LOG_LOSS_MULTINOMIAL
         and (h.code == ADAGRAD or (h.code == SGD and h.momentum == 0))
     ):
         return _single_epoch(data, model, order, n, steps, scratch, theta, slots[0], l1, l2)
+    if lazy:
+        dense_from = data.d * k     # the first layer's weights are stepped feature by feature
     for s in range(n_steps):
         stop = min(start + batch_size, n)
         at = start
@@ -342,9 +332,14 @@ cdef int _epoch(
             if lazy:
                 touch(&data.rows, order, at, count, s, last_seen, touched, &n_touched, theta,
                       slots, k, h, steps, l1, l2, average)
-            _accumulate(data, scratch, order, at, count, n, theta, k, intercept,
-                        1.0 / (stop - start), grad)
+            _accumulate(data, scratch, order, at, count, n, 1.0 / (stop - start), at == start,
+                        like)
             at += count
+        if limit != 0:
+            if lazy:
+                clip_listed(grad, touched, n_touched, k, dense_from, size, limit)
+            else:
+                clip(grad, size, limit)
         c = steps.coefficients + s * N_COEFFICIENTS
         if lazy:
             step_listed(theta, grad, slots, touched, n_touched, k, gathered, h, c, l1, l2,
@@ -356,18 +351,15 @@ cdef int _epoch(
                         average[p] += theta[p]
             work += 16 * n_touched * k
             n_touched = 0
-        else:
-            step(theta, grad, slots, 0, n_weights, spare, h, c, l1, l2, penalised)
-            memset(grad, 0, n_weights * sizeof(real))
-            if average != NULL and s >= steps.average_from:
-                for p in range(n_weights):
-                    average[p] += theta[p]
-            work += (stop - start) * data.d * k
+        work += (stop - start) * (size - dense_from)
+        step(theta, grad, slots, dense_from, n_weights, spare, h, c, l1, l2, penalised,
+             h.weight_decay)
+        if not lazy and data.rows.indices != NULL:
+            memset(grad, 0, data.d * k * sizeof(real))
         if intercept:
-            step(theta, grad, slots, n_weights, size, spare, h, c, l1, l2, False)
-            memset(grad + n_weights, 0, k * sizeof(real))
+            step(theta, grad, slots, n_weights, size, spare, h, c, l1, l2, False, 0)
         if average != NULL and s >= steps.average_from:
-            for p in range(n_weights, size):
+            for p in range(dense_from, size):
                 average[p] += theta[p]
         start = stop
         if work > SIGNAL_WORK:
@@ -452,6 +444,11 @@ def momentum_tail(double[::1] weights, double ratio):
     for s in range(n - 1, -1, -1):
         tail[s] = ratio * (weights[s] + tail[s + 1])
     return out
+
+
+def next_word(uint64_t[::1] state):
+    """64 random bits; `state`, one word, goes on."""
+    return next_random_word(&state[0])
 
 
 def shuffled(int32_t[::1] rows, uint64_t[::1] state):

@@ -27,6 +27,7 @@ cdef struct Steps:
     double ratio                     # r: by it one momentum step is smaller than the last
     const double* powers             # (3, N_POWERS): of r, of the first moment's decay, of the
     double decay_1, decay_2          # second's
+    const double* decay_sum          # (n_steps + 1,) or NULL: log of what weight decay leaves
     bint moves_without_gradient      # else there is nothing to catch up
     Py_ssize_t average_from          # steps from here on count in the average
 
@@ -181,7 +182,11 @@ cdef inline void skip(
     if average != NULL:
         counted = max(0, now - max(first, steps.average_from))
         sum = &total if counted else NULL
-    after = w[p] - coast(slots, p, first, now, h, steps, counted, &ahead)
+    after = w[p]
+    if steps.decay_sum != NULL:
+        # The momentum's own way is short beside the time in which weights decay.
+        after *= exp(steps.decay_sum[now] - steps.decay_sum[first])
+    after -= coast(slots, p, first, now, h, steps, counted, &ahead)
     decay(slots, p, k, h, steps)
     if after != 0 and (l1[p] != 0 or l2[p] != 0):
         if slot >= 0:
@@ -197,6 +202,9 @@ cdef inline void skip(
         after = root if after > 0 else -root
     else:
         total = after * counted
+        if counted and steps.decay_sum != NULL:
+            root = steps.decay_sum[now - counted] - steps.decay_sum[now]
+            total *= expm1(root) / root if root > 0 else 1
     w[p] = <real> after
     if sum != NULL:
         average[p] += total + ahead
@@ -258,6 +266,8 @@ cdef inline void step_by_step(
     cdef real* D = &spare if slot < 0 else slots[slot] + p
     cdef Py_ssize_t s
     for s in range(first, now):
+        if h.weight_decay != 0:
+            w[p] = <real> (w[p] * (1 - steps.coefficients[s * N_COEFFICIENTS] * h.weight_decay))
         data_step(w + p, &zero, slots, p, D, 1, h, steps.coefficients + s * N_COEFFICIENTS)
         prox(w + p, D, l1 + p, l2 + p, 1)
         if average != NULL and s >= steps.average_from:

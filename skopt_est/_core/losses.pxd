@@ -108,11 +108,12 @@ cdef inline void pointwise(
 
 cdef inline void multinomial(
     real* f, const real* y, const real* row_weight, Py_ssize_t rows, Py_ssize_t outputs,
-    double* sums,
+    double smoothing, double* sums,
 ) noexcept nogil:
-    """Softmax cross-entropy; y holds class indices as numbers."""
+    """Softmax cross-entropy; y holds class indices as numbers. Smoothing puts that share of the
+    target's weight on all classes alike (Szegedy et al. 2016)."""
     cdef Py_ssize_t i, c, target
-    cdef real top, total, w
+    cdef real top, total, w, even = <real> (smoothing / outputs), apart
     cdef real* row
     for i in range(rows):
         row = f + i * outputs
@@ -121,7 +122,13 @@ cdef inline void multinomial(
         top = row[0]
         for c in range(1, outputs):
             top = row[c] if row[c] > top else top
-        sums[0] += w * (top - row[target])
+        apart = top - row[target]
+        if smoothing != 0:
+            total = 0
+            for c in range(outputs):
+                total += top - row[c]
+            apart = <real> (1 - smoothing) * apart + even * total
+        sums[0] += w * apart
         total = 0
         for c in range(outputs):
             row[c] = rexp(row[c] - top)
@@ -129,7 +136,10 @@ cdef inline void multinomial(
         sums[0] += w * rlog(total)
         for c in range(outputs):
             row[c] = row[c] * (w / total)
-        row[target] -= w
+        row[target] -= w * <real> (1 - smoothing)
+        if smoothing != 0:
+            for c in range(outputs):
+                row[c] -= w * even
 
 
 cdef inline void loss_block(
@@ -151,4 +161,4 @@ cdef inline void loss_block(
     elif code == LOG_LOSS_BINARY:
         pointwise(LOG_LOSS_BINARY, f, y, row_weight, rows, outputs, params, scales, sums)
     else:
-        multinomial(f, y, row_weight, rows, outputs, sums)
+        multinomial(f, y, row_weight, rows, outputs, params[0], sums)

@@ -3,12 +3,15 @@
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 
-cdef inline uint64_t next_word(uint64_t* state) noexcept nogil:
-    state[0] += <uint64_t> 0x9E3779B97F4A7C15
-    cdef uint64_t z = state[0]
+cdef inline uint64_t mix(uint64_t z) noexcept nogil:
     z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
     z = (z ^ (z >> 27)) * <uint64_t> 0x94D049BB133111EB
     return z ^ (z >> 31)
+
+
+cdef inline uint64_t next_word(uint64_t* state) noexcept nogil:
+    state[0] += <uint64_t> 0x9E3779B97F4A7C15
+    return mix(state[0])
 
 
 cdef inline void shuffle(int32_t* order, Py_ssize_t n, uint64_t* state) noexcept nogil:

@@ -29,6 +29,7 @@ cdef struct Hyper:
     int code
     bint nesterov
     double momentum, beta_1, beta_2, rho, epsilon
+    double weight_decay         # adamw: weights shrink by rate * weight_decay before each step
 
 
 cdef inline real rsqrt_(real x) noexcept nogil:

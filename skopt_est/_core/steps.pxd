@@ -1,4 +1,5 @@
 # One solver step: over all parameters, or over those of the features that a sparse batch has.
+from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
@@ -41,17 +42,60 @@ cdef inline void touch(
             n_touched[0] += 1
 
 
+cdef inline void scale(real* w, real factor, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n):
+        w[j] *= factor
+
+
+cdef inline double square_sum(const real* g, Py_ssize_t n) noexcept nogil:
+    cdef double total = 0
+    cdef Py_ssize_t j
+    for j in range(n):
+        total += <double> g[j] * g[j]
+    return total
+
+
+cdef inline void clip(real* grad, Py_ssize_t size, double limit) noexcept nogil:
+    """Scale the gradient of all parameters to the norm `limit` if it is longer
+    (Pascanu, Mikolov & Bengio 2013)."""
+    cdef double norm = sqrt(square_sum(grad, size))
+    if norm > limit:
+        scale(grad, <real> (limit / norm), size)
+
+
+cdef inline void clip_listed(
+    real* grad, const int32_t* touched, Py_ssize_t n_touched, Py_ssize_t k, Py_ssize_t dense_from,
+    Py_ssize_t size, double limit,
+) noexcept nogil:
+    """The same where of the first `dense_from` parameters only those of the listed features
+    have a gradient."""
+    cdef double norm, total = square_sum(grad + dense_from, size - dense_from)
+    cdef Py_ssize_t i
+    for i in range(n_touched):
+        total += square_sum(grad + touched[i] * k, k)
+    norm = sqrt(total)
+    if norm > limit:
+        scale(grad + dense_from, <real> (limit / norm), size - dense_from)
+        for i in range(n_touched):
+            scale(grad + touched[i] * k, <real> (limit / norm), k)
+
+
 cdef inline void step(
     real* theta, real* grad, real** slots, Py_ssize_t lo, Py_ssize_t hi, real* spare,
     const Hyper* h, const double* c, const real* l1, const real* l2, bint penalised,
+    double weight_decay,
 ) noexcept nogil:
     """Parameters lo to hi, in chunks small enough that D is still in cache for the prox."""
     cdef Py_ssize_t n
+    cdef real kept = <real> (1 - c[0] * weight_decay)
     cdef int slot = slot_of_D(h.code)
     cdef real* D
     while lo < hi:
         n = min(CHUNK, hi - lo)
         D = spare if slot < 0 else slots[slot] + lo
+        if weight_decay != 0:
+            scale(theta + lo, kept, n)
         data_step(theta + lo, grad + lo, slots, lo, D, n, h, c)
         if penalised:
             prox(theta + lo, D, l1 + lo, l2 + lo, n)
@@ -76,7 +120,7 @@ cdef inline void step_listed(
     if k > CHUNK:
         for i in range(n_touched):
             p = touched[i] * k
-            step(theta, grad, slots, p, p + k, D, h, c, l1, l2, penalised)
+            step(theta, grad, slots, p, p + k, D, h, c, l1, l2, penalised, h.weight_decay)
             memset(grad + p, 0, k * sizeof(real))
         return
     for m in range(N_SLOTS_MAX):
@@ -96,6 +140,8 @@ cdef inline void step_listed(
         for m in range(N_SLOTS_MAX):
             if parts[m] != NULL:
                 take(parts[m], slots[m], touched + first, n, k)
+        if h.weight_decay != 0:
+            scale(w, <real> (1 - c[0] * h.weight_decay), q)
         data_step(w, g, parts, 0, D, q, h, c)
         if penalised:
             take(part_l1, l1, touched + first, n, k)

@@ -1,0 +1,176 @@
+# The activations of hidden layers: value and derivative of each, and the passes over a block.
+#
+# Forward, a row of products becomes the layer's output in place, the intercepts added on the way.
+# The derivative is kept where it is dear (`slope`); where it is cheap it is found from the output.
+from skopt_est._core.losses cimport rabs, rexp
+from skopt_est._core.types cimport real
+
+from libc.math cimport erf, erff, tanh, tanhf
+
+
+cdef enum Activation:
+    IDENTITY
+    LOGISTIC
+    TANH
+    RELU
+    LEAKY_RELU
+    ELU
+    SELU
+    GELU
+    SILU
+    MISH
+
+
+cdef enum:
+    LAST_FROM_OUTPUT = LEAKY_RELU   # up to here the derivative is a function of the output
+
+
+cdef inline real rtanh(real x) noexcept nogil:
+    if real is float:
+        return tanhf(x)
+    else:
+        return tanh(x)
+
+
+cdef inline real rerf(real x) noexcept nogil:
+    if real is float:
+        return erff(x)
+    else:
+        return erf(x)
+
+
+cdef inline real sigmoid(real x) noexcept nogil:
+    cdef real e = rexp(-rabs(x))
+    return (1 if x >= 0 else e) / (1 + e)
+
+
+cdef inline real value(int code, real z, real* slope) noexcept nogil:
+    """One activation at one point, and its derivative. `code` is a constant wherever this is
+    called, so the compiler keeps one branch of it in each loop."""
+    cdef real e, s, t
+    if code == IDENTITY:
+        slope[0] = 1
+        return z
+    if code == LOGISTIC:
+        s = sigmoid(z)
+        slope[0] = s * (1 - s)
+        return s
+    if code == TANH:
+        t = rtanh(z)
+        slope[0] = 1 - t * t
+        return t
+    if code == RELU:
+        slope[0] = 1 if z > 0 else 0
+        return 0 if z <= 0 else z           # so that a NaN stays one
+    if code == LEAKY_RELU:
+        slope[0] = 1 if z > 0 else <real> 0.01
+        return z * slope[0]
+    if code == ELU:
+        # Clevert, Unterthiner & Hochreiter 2016, with their alpha = 1
+        e = rexp(z if z < 0 else 0 * z)
+        slope[0] = 1 if z > 0 else e
+        return z if z > 0 else e - 1
+    if code == SELU:
+        # Klambauer et al. 2017: scale and scale * alpha
+        e = <real> 1.7580993408473768 * rexp(z if z < 0 else 0 * z)
+        slope[0] = <real> 1.0507009873554805 if z > 0 else e
+        return <real> 1.0507009873554805 * z if z > 0 else e - <real> 1.7580993408473768
+    if code == GELU:
+        # z times the normal distribution function (Hendrycks & Gimpel 2016)
+        s = <real> 0.5 * (1 + rerf(<real> 0.7071067811865476 * z))
+        slope[0] = s + z * <real> 0.3989422804014327 * rexp(<real> -0.5 * z * z)
+        return z * s
+    if code == SILU:
+        # Elfwing, Uchibe & Doya 2018
+        s = sigmoid(z)
+        slope[0] = s * (1 + z * (1 - s))
+        return z * s
+    # MISH, z tanh(softplus(z)) (Misra 2020): with e = exp(-|z|) nothing overflows
+    e = rexp(-rabs(z))
+    s = (1 if z >= 0 else e) / (1 + e)
+    t = (1 + 2 * e) / (1 + 2 * e + 2 * e * e) if z >= 0 else e * (e + 2) / (e * (e + 2) + 2)
+    slope[0] = t + z * s * (1 - t * t)
+    return z * t
+
+
+cdef inline void each(
+    int code, real* z, const real* b, real* slope, Py_ssize_t rows, Py_ssize_t n
+) noexcept nogil:
+    cdef Py_ssize_t i, j
+    cdef real derivative
+    cdef real* row
+    cdef real* row_slope
+    for i in range(rows):
+        row = z + i * n
+        if slope == NULL:
+            for j in range(n):
+                row[j] = value(code, row[j] + b[j], &derivative)
+        else:
+            row_slope = slope + i * n
+            for j in range(n):
+                row[j] = value(code, row[j] + b[j], &derivative)
+                row_slope[j] = derivative
+
+
+cdef inline void activate(
+    int code, real* z, const real* b, real* slope, Py_ssize_t rows, Py_ssize_t n
+) noexcept nogil:
+    """z <- f(z + b) for each row, slope <- f' unless it is NULL."""
+    if code == RELU:
+        each(RELU, z, b, slope, rows, n)
+    elif code == IDENTITY:
+        each(IDENTITY, z, b, slope, rows, n)
+    elif code == LOGISTIC:
+        each(LOGISTIC, z, b, slope, rows, n)
+    elif code == TANH:
+        each(TANH, z, b, slope, rows, n)
+    elif code == LEAKY_RELU:
+        each(LEAKY_RELU, z, b, slope, rows, n)
+    elif code == ELU:
+        each(ELU, z, b, slope, rows, n)
+    elif code == SELU:
+        each(SELU, z, b, slope, rows, n)
+    elif code == GELU:
+        each(GELU, z, b, slope, rows, n)
+    elif code == SILU:
+        each(SILU, z, b, slope, rows, n)
+    else:
+        each(MISH, z, b, slope, rows, n)
+
+
+cdef inline void times_slope(
+    int code, real* delta, const real* out, const real* slope, real* gb, Py_ssize_t rows,
+    Py_ssize_t n,
+) noexcept nogil:
+    """delta <- delta f', and the intercepts' gradient gb += the sum of its rows, in one pass."""
+    cdef Py_ssize_t i, j
+    cdef const real* a
+    cdef real* d
+    for i in range(rows):
+        d = delta + i * n
+        if slope != NULL:
+            a = slope + i * n
+            for j in range(n):
+                d[j] *= a[j]
+                gb[j] += d[j]
+            continue
+        a = out + i * n
+        if code == RELU:
+            for j in range(n):
+                d[j] = d[j] if a[j] > 0 else 0
+                gb[j] += d[j]
+        elif code == LOGISTIC:
+            for j in range(n):
+                d[j] *= a[j] * (1 - a[j])
+                gb[j] += d[j]
+        elif code == TANH:
+            for j in range(n):
+                d[j] *= 1 - a[j] * a[j]
+                gb[j] += d[j]
+        elif code == LEAKY_RELU:
+            for j in range(n):
+                d[j] *= 1 if a[j] > 0 else <real> 0.01
+                gb[j] += d[j]
+        else:
+            for j in range(n):
+                gb[j] += d[j]

@@ -1,0 +1,55 @@
+# Part of engine.pyx: what training changes.
+
+cdef class Model:
+    """What training changes: parameters, solver state, their average; and its scratch.
+
+    Parameters
+    ----------
+    theta : ndarray (network.size,): the weights of all layers, then their intercepts
+    slots : ndarray (n_slots, network.size), the solver's state
+    network : Network
+    l1, l2 : ndarray (network.n_weights,), the penalty of each weight in the units of theta
+    hyper : dict with the solver's code and hyper-parameters
+    average : float64 ndarray like theta, or None, the running sum of theta over steps
+    max_grad_norm : float, 0 for no limit
+    """
+    cdef Hyper hyper
+    cdef Network network
+    cdef Py_ssize_t n_slots, n_layers, n_weights, size
+    cdef bint penalised, fit_intercept
+    cdef double max_grad_norm
+    cdef readonly object theta, slots, l1, l2, average
+    cdef object _last_seen, _touched, _powers, _grad
+
+    def __init__(self, theta, slots, Network network, l1, l2, hyper, average=None,
+                 double max_grad_norm=0.0):
+        cdef Py_ssize_t size = network.size
+        _vector(theta, theta.dtype, size, "theta")
+        if slots.shape[1:] != (size,) or slots.dtype != theta.dtype:
+            raise ValueError("slots must have theta's dtype and one row of its size a slot")
+        if slots.shape[0] > N_SLOTS_MAX or not slots.flags.c_contiguous:
+            raise ValueError("too many slots, or not C-contiguous")
+        _vector(l1, theta.dtype, network.n_weights, "l1")
+        _vector(l2, theta.dtype, network.n_weights, "l2")
+        _vector(average, np.dtype(np.float64), size, "average")
+        self.theta, self.slots, self.l1, self.l2 = theta, slots, l1, l2
+        self.average = average
+        self.network = network
+        self.n_layers, self.n_weights, self.size = network.n_layers, network.n_weights, size
+        self.fit_intercept = network.fit_intercept
+        self.n_slots = slots.shape[0]
+        self.max_grad_norm = max_grad_norm
+        self.penalised = bool(l1.any() or l2.any())
+        self.hyper.code = hyper["code"]
+        self.hyper.nesterov = hyper["nesterovs_momentum"]
+        self.hyper.momentum = hyper["momentum"]
+        self.hyper.beta_1 = hyper["beta_1"]
+        self.hyper.beta_2 = hyper["beta_2"]
+        self.hyper.rho = hyper["rho"]
+        self.hyper.epsilon = hyper["epsilon"]
+        self.hyper.weight_decay = hyper["weight_decay"]
+        need = {GD: 0, SGD: self.hyper.momentum != 0, ADAGRAD: 1, RMSPROP: 2, ADAM: 3,
+                NADAM: 3, AMSGRAD: 4}[self.hyper.code]
+        if self.n_slots < need:
+            raise ValueError(f"the solver needs {need} slots, got {self.n_slots}")
+        self._grad = np.zeros(size, theta.dtype)

@@ -1,0 +1,131 @@
+# Part of engine.pyx: the shape of a model, and the work buffers of a fit.
+
+cdef class Network:
+    """The shape of a model: numbers, no parameters.
+
+    Parameters
+    ----------
+    units : inputs, units of each hidden layer, outputs
+    activations : codes, one a hidden layer
+    dropout : rates, one a hidden layer; input_dropout: that of the inputs
+    fit_intercept : without hidden layers only; else there always are intercepts
+    """
+    cdef readonly tuple units, activations, dropout
+    cdef readonly double input_dropout
+    cdef readonly bint fit_intercept
+    cdef readonly Py_ssize_t n_layers, n_outputs, n_weights, size
+
+    def __init__(self, units, activations=(), dropout=None, double input_dropout=0.0,
+                 bint fit_intercept=True):
+        cdef Py_ssize_t n_hidden = len(units) - 2
+        self.units = tuple(int(n) for n in units)
+        self.activations = tuple(int(code) for code in activations)
+        self.dropout = (0.0,) * n_hidden if dropout is None else tuple(map(float, dropout))
+        self.input_dropout = input_dropout
+        self.fit_intercept = fit_intercept
+        if len(self.activations) != n_hidden or len(self.dropout) != n_hidden:
+            raise ValueError(f"{n_hidden} hidden layers need as many activations and rates")
+        if n_hidden and not fit_intercept:
+            raise ValueError("hidden layers need intercepts")
+        if min(self.units[1:]) < 1:
+            raise ValueError(f"layers must have units, got {self.units}")
+        if not all(0 <= rate < 1 for rate in (*self.dropout, input_dropout)):
+            raise ValueError("dropout rates must be in [0, 1)")
+        self.n_layers = n_hidden + 1
+        self.n_outputs = self.units[n_hidden + 1]
+        self.n_weights = sum(a * b for a, b in zip(self.units, self.units[1:]))
+        self.size = self.n_weights + sum(self.units[1:])
+
+    @property
+    def drops(self):
+        """Whether training drops anything."""
+        return bool(self.input_dropout or any(self.dropout))
+
+
+cdef class Scratch:
+    """Work buffers of a fit, allocated once, and the layers that lie in them.
+
+    Parameters
+    ----------
+    data : Data
+    network : Network
+    mask_key : int or None; None: nothing is dropped
+    """
+    cdef object _arrays
+    cdef Layer* layers
+    cdef Py_ssize_t n_layers
+    cdef Drop input_drop
+    cdef void* block            # (block_rows, d): gathered rows
+    cdef void* z                # (block_rows, k): raw predictions, then their gradient
+    cdef void* y
+    cdef void* weight
+    cdef void* spare            # (block_rows, widest hidden layer), twice
+    cdef void* other
+    cdef Py_ssize_t block_rows
+    cdef double[::1] params, scales, sums
+
+    def __init__(self, Data data, Network network, mask_key=None):
+        cdef Py_ssize_t k = network.n_outputs, l
+        widths = network.units[1:]
+        cdef Py_ssize_t rows = BLOCK_ELEMENTS // max(data.d, 1)
+        if data.sparse:
+            rows = BLOCK_ROWS
+        rows = max(rows, 8)
+        if network.n_layers > 1:
+            rows = max(LAYERS_ELEMENTS // (data.d + 2 * sum(widths)), BLOCK_ROWS)
+        rows = min(rows, 4 * BLOCK_ROWS if network.n_layers > 1 else BLOCK_ROWS, max(data.n, 1))
+        if network.units[0] != data.d:
+            raise ValueError(f"the rows have {data.d} columns, the model {network.units[0]} inputs")
+        data._check_outputs(k)
+        widest = max(widths[:-1], default=0)
+        arrays = [
+            np.empty((rows, 1 if data.sparse else data.d), data.dtype),
+            np.empty((rows, data.target_columns), data.dtype),
+            np.empty(rows, data.dtype),
+            np.empty((rows, widest), data.dtype),
+            np.empty((rows, widest), data.dtype),
+        ]
+        self.block, self.y = _address(arrays[0]), _address(arrays[1])
+        self.weight = _address(arrays[2])
+        self.spare, self.other = _address(arrays[3]), _address(arrays[4])
+        self.n_layers = network.n_layers
+        shelf = np.zeros(self.n_layers * sizeof(Layer), np.uint8)
+        self.layers = <Layer*> _address(shelf)
+        arrays.append(shelf)
+        for l in range(self.n_layers):
+            self.layers[l].n_in, self.layers[l].n_out = network.units[l], widths[l]
+            out = np.empty((rows, widths[l]), data.dtype)
+            arrays.append(out)
+            self.layers[l].out = _address(out)
+            if l == self.n_layers - 1:
+                break
+            rate = 0.0 if mask_key is None else network.dropout[l]
+            self.layers[l].activation = network.activations[l]
+            set_drop(&self.layers[l].drop, rate)
+            if mask_key is not None:
+                self.layers[l].drop.key = mix(<uint64_t> mask_key + <uint64_t> (l + 1))
+            if slope_needed(self.layers[l].activation, rate):
+                slope = np.empty((rows, widths[l]), data.dtype)
+                arrays.append(slope)
+                self.layers[l].slope = _address(slope)
+        set_drop(&self.input_drop, 0.0 if mask_key is None else network.input_dropout)
+        if mask_key is not None:
+            self.input_drop.key = mix(<uint64_t> mask_key)
+        self.z = self.layers[self.n_layers - 1].out
+        self._arrays = arrays
+        self.block_rows = rows
+        self.params = np.array(np.broadcast_to(np.asarray(data.params, np.float64), (k,)))
+        self.scales = np.array(np.broadcast_to(np.asarray(data.scales, np.float64), (k,)))
+        self.sums = np.zeros(k)
+
+    cdef void bind(self, const char* theta, char* grad, Py_ssize_t itemsize, bint intercept):
+        """Let the layers' parameters, and their gradients, be those of the flat arrays."""
+        cdef Py_ssize_t l, at = 0
+        for l in range(self.n_layers):
+            self.layers[l].W = theta + at * itemsize
+            self.layers[l].gW = NULL if grad == NULL else grad + at * itemsize
+            at += self.layers[l].n_in * self.layers[l].n_out
+        for l in range(self.n_layers):
+            self.layers[l].b = theta + at * itemsize if intercept else NULL
+            self.layers[l].gb = NULL if grad == NULL else grad + at * itemsize
+            at += self.layers[l].n_out

@@ -1,0 +1,81 @@
+# Part of engine.pyx: raw predictions of a fitted network.
+
+cdef enum:
+    PREDICT_ELEMENTS = 1 << 16  # of the two widest layers of a block of rows: both stay in L2
+
+
+def predict(X, coefs, intercepts, activations):
+    """Raw predictions, (n, outputs), in blocks of rows that stay in cache.
+
+    Parameters
+    ----------
+    X : ndarray (n, d), C order, or canonical csr_matrix with int32 indices, float32 or float64
+    coefs, intercepts : lists of C-ordered arrays of X's dtype, one a layer
+    activations : codes, one a hidden layer
+    """
+    cdef Py_ssize_t n_layers = len(coefs), l, widest = 1, rows, n = X.shape[0]
+    cdef Rows source
+    cdef Layer* layers
+    cdef bint is_float = X.dtype == np.float32
+    dtype = X.dtype
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"X must be float32 or float64, got {dtype}")
+    source.n, source.d = X.shape
+    source.shift = source.inv_scale = NULL
+    source.indices = NULL
+    source.indptr = NULL
+    if isinstance(X, np.ndarray):
+        if not X.flags.c_contiguous:
+            raise ValueError("X must be C-contiguous")
+        source.values = _address(X)
+    else:
+        indptr = X.indptr.astype(np.int64, copy=False)
+        source.values = _vector(X.data, dtype, X.data.shape[0], "X.data")
+        source.indices = <const int32_t*> _vector(
+            X.indices, np.dtype(np.int32), X.indices.shape[0], "X.indices")
+        source.indptr = <const int64_t*> _vector(indptr, np.dtype(np.int64), n + 1, "X.indptr")
+    shelf = np.zeros(n_layers * sizeof(Layer), np.uint8)
+    layers = <Layer*> _address(shelf)
+    d = source.d
+    for l in range(n_layers):
+        W, b = coefs[l], intercepts[l]
+        if W.shape[:1] != (d,) or W.ndim != 2 or W.dtype != dtype or not W.flags.c_contiguous:
+            raise ValueError(f"layer {l} must have a C-ordered {dtype} array of {d} rows")
+        d = W.shape[1]
+        layers[l].n_in, layers[l].n_out = W.shape
+        layers[l].W = _address(W)
+        layers[l].b = _vector(b, dtype, d, f"the intercepts of layer {l}")
+        if l < n_layers - 1:
+            layers[l].activation = activations[l]
+            widest = max(widest, layers[l].n_out)
+    result = np.empty((n, d), dtype)
+    rows = min(max(PREDICT_ELEMENTS // (2 * widest), 16), BLOCK_ROWS, max(n, 1))
+    buffers = np.empty((2, rows, widest), dtype)
+    for l in range(n_layers - 1):
+        layers[l].out = _address(buffers[l % 2])
+    out = _address(result)
+    with nogil:
+        if is_float:
+            _predict(&source, layers, n_layers, rows, <float*> out)
+        else:
+            _predict(&source, layers, n_layers, rows, <double*> out)
+    return result
+
+
+cdef int _predict(
+    const Rows* source, Layer* layers, Py_ssize_t n_layers, Py_ssize_t block_rows, real* result,
+) except -1 nogil:
+    cdef Py_ssize_t start = 0, count, work = 0
+    cdef Layer* last = layers + n_layers - 1
+    while start < source.n:
+        count = min(block_rows, source.n - start)
+        last.out = result + start * last.n_out
+        forward_rows(source, layers, n_layers, NULL, start, count,
+                     <const real*> source.values + start * source.d, NULL, False)
+        start += count
+        work += count * layers[0].n_in * layers[0].n_out
+        if work > SIGNAL_WORK:
+            work = 0
+            with gil:
+                PyErr_CheckSignals()
+    return 0

@@ -1,0 +1,105 @@
+"""The objective of a linear model in the units of training, its start and its learning rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from skopt_est import _rates, _scaling, _targets
+from skopt_est._core import engine
+from skopt_est._layout import Layout
+from skopt_est._losses import Loss
+from skopt_est._objective import Objective
+from skopt_est._problem import Problem, Targets
+from skopt_est._scaling import Scaling
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class LinearProblem(Problem):
+    """A linear model, trained in standardised units."""
+
+    @classmethod
+    def build(
+        cls,
+        X: Any,
+        targets: Targets,
+        rows: Array,
+        weights: Array | None,
+        scaling: Scaling | None,
+        l1: float,
+        l2: float,
+        fit_intercept: bool,
+    ) -> Self:
+        """l1, l2: alpha l1_ratio and alpha (1 - l1_ratio). scaling None: measure it."""
+        loss, layout = targets.loss, Layout(X.shape[1], targets.n_outputs)
+        weights = _targets.row_weights(weights, rows, X.dtype)
+        if scaling is None:
+            scaling = _scaling.measure(
+                X, targets.Y, rows, weights, loss, targets.n_outputs, fit_intercept
+            )
+        unit = loss.unit(scaling.target_scale) / _output_scale(loss, scaling)
+        data = _data(X, targets.Y, loss, weights, scaling)
+        penalty = scaling.penalty(l1, l2, unit, X.shape[1])
+        network = engine.Network(layout.units, fit_intercept=fit_intercept)
+        objective = Objective(data, loss, layout, network, *penalty, unit, rows)
+        return cls(X, targets, rows, weights, scaling, objective)
+
+    def data(self, X, Y, weights):
+        return _data(X, Y, self.targets.loss, weights, self.scaling)
+
+    def start(self):
+        """Zeros and, in standardised units, the best constant."""
+        theta = np.zeros(self.objective.layout.size, self.X.dtype)
+        loss = self.targets.loss
+        standardised = self.scaling.scale is not None and self.objective.network.fit_intercept
+        if standardised and not loss.standardizes:  # else the constant is the targets' shift
+            constant = loss.constant(self.targets.Y[self.rows], self._weights_of_rows)
+            self.objective.layout.intercepts(theta)[0][:] = constant
+        return theta
+
+    def automatic_rate(self, solver, batch_size):
+        if solver.auto_rate is not None:
+            return solver.auto_rate
+        curvatures = self._curvatures()
+        return _rates.automatic(
+            solver, self.objective, self.X, self.weights, self.scaling, *curvatures, batch_size
+        )
+
+    def parameter_curvature(self) -> Array:
+        """The objective's second derivative in each parameter alone, near a constant model."""
+        per_row = np.broadcast_to(self._curvatures()[0], self.X.shape[0])[self.rows]
+        bound = float(np.average(per_row, weights=self._weights_of_rows))
+        columns = np.ones(self.X.shape[1])
+        if self.scaling.scale is None:
+            columns = _scaling.column_squares(self.X, self.rows, self.weights)
+        weights = np.repeat(bound * columns, self.targets.n_outputs) + self.objective.l2
+        intercepts = np.full(self.targets.n_outputs, bound)
+        # A column without any entry has no curvature and no gradient: any step will do.
+        return np.maximum(np.concatenate([weights, intercepts]), 1e-12)
+
+    def _curvatures(self) -> tuple[Array | float, Array | float]:
+        """Typical and largest d²loss/df², a number or one for each row."""
+        loss, Y = self.targets.loss, self.scaling.targets(self.targets.Y)
+        constant = loss.constant(Y[self.rows], self._weights_of_rows)
+        scale = float(np.max(_output_scale(loss, self.scaling)))
+        return scale * loss.curvature(Y, constant), scale * loss.largest_curvature(Y, constant)
+
+
+def _output_scale(loss: Loss, scaling: Scaling) -> Array | float:
+    return 1.0 if scaling.scale is None else loss.compiled_scale(scaling.target_scale)
+
+
+def _data(X: Any, Y: Array, loss: Loss, weights: Array | None, scaling: Scaling) -> engine.Data:
+    return engine.Data(
+        X,
+        scaling.targets(Y),
+        loss.code,
+        loss.compiled_value(scaling.target_scale),
+        weights,
+        output_scale=_output_scale(loss, scaling),
+        **scaling.as_rows(X.dtype),
+    )

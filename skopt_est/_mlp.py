@@ -1,0 +1,183 @@
+"""What the networks share: layers, parameters, fitted attributes, prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skopt_est import _scaling
+from skopt_est._base import OptimizerEstimator
+from skopt_est._checks import check_rows
+from skopt_est._core import engine
+from skopt_est._network import Architecture, NetworkProblem, glorot
+from skopt_est._scaling import Scaling
+from skopt_est._threads import one_blas_thread
+from skopt_est.solvers import SOLVERS
+
+Array = np.ndarray
+# batch_size="auto"
+AUTO_BATCH = 200
+# lbfgs ends where F falls by a smaller share than this; scipy's default
+LBFGS_FTOL = 2.2e-9
+# Rows that are validated and converted at a time in prediction
+PREDICT_ROWS = 4096
+RATE = Interval(Real, 0, 1, closed="left")
+
+
+def can_go_on(estimator: MLPEstimator) -> bool:
+    """Whether there is a partial_fit."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "solver='lbfgs' has no partial_fit: a step of it wants all rows. Choose another solver."
+        )
+    return True
+
+
+class MLPEstimator(OptimizerEstimator):
+    """Base of the networks."""
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **OptimizerEstimator._parameter_constraints,
+        "solver": [StrOptions(set(SOLVERS))],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": ["array-like", StrOptions(set(engine.ACTIVATION_CODES))],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "max_grad_norm": [None, Interval(Real, 0, None, closed="neither")],
+        "dropout": ["array-like", RATE],
+        "input_dropout": [RATE],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+    }
+    label_smoothing: float = 0.0
+    standardize_target: bool = False
+
+    def _architecture(self) -> Architecture:
+        """The hidden layers that the parameters ask for, each value checked."""
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+        for size in sizes:
+            if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
+                raise ValueError(
+                    f"hidden_layer_sizes={self.hidden_layer_sizes!r}: each must be an integer of "
+                    f"at least 1, got {size!r}."
+                )
+        names, rates = (
+            self._per_layer("activation", len(sizes)),
+            self._per_layer("dropout", len(sizes)),
+        )
+        for name in names:
+            if name not in engine.ACTIVATION_CODES:
+                raise ValueError(
+                    f"activation={self.activation!r}: {name!r} is none of "
+                    f"{sorted(engine.ACTIVATION_CODES)}."
+                )
+        for rate in rates:
+            if not isinstance(rate, Real) or not 0 <= rate < 1:
+                raise ValueError(f"dropout={self.dropout!r}: {rate!r} is no number in [0, 1).")
+        drops = any(rates) or self.input_dropout
+        if self.solver == "lbfgs" and (drops or self.max_grad_norm is not None):
+            raise ValueError(
+                "solver='lbfgs' needs an objective that stays the same from step to step: it takes "
+                f"no dropout (got dropout={self.dropout!r}, input_dropout={self.input_dropout!r}) "
+                f"and no max_grad_norm (got {self.max_grad_norm!r}). Choose another solver."
+            )
+        return Architecture(
+            tuple(int(size) for size in sizes),
+            tuple(map(str, names)),
+            tuple(float(rate) for rate in rates),
+            float(self.input_dropout),
+        )
+
+    def _per_layer(self, name: str, n_hidden: int) -> list[Any]:
+        """The parameter `name` as a list with an entry for each hidden layer."""
+        given = getattr(self, name)
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            return [given] * n_hidden
+        values = list(given)
+        if len(values) != n_hidden:
+            raise ValueError(
+                f"{name}={given!r} has {len(values)} entries, one for each of the {n_hidden} "
+                "hidden layers is needed; or pass a single one for all."
+            )
+        return values
+
+    def _initial(self, rng, n_features, n_outputs, dtype):
+        hidden = self._architecture()
+        return glorot(rng, hidden.layout(n_features, n_outputs), hidden.activations, dtype)
+
+    def _problem(self, X, targets, rows, weights, resumed):
+        hidden, scaling = self._architecture(), None
+        if resumed:
+            self._check_same(hidden, targets.n_outputs)
+            scaling = Scaling(*(self._state[name] for name in Scaling._fields))
+        elif not self.standardize_target:
+            scaling = _scaling.identity(targets.n_outputs)
+        return NetworkProblem.build(
+            X,
+            targets,
+            rows,
+            weights,
+            scaling,
+            hidden,
+            alpha=self.alpha,
+            l1_ratio=self.l1_ratio,
+            label_smoothing=self.label_smoothing,
+        )
+
+    def _check_same(self, hidden: Architecture, n_outputs: int) -> None:
+        """A resumed fit goes on with the network of the fit before."""
+        self._check_kept()
+        units, names = tuple(len(b) for b in self.intercepts_), tuple(self._activations)
+        if (*hidden.units, n_outputs) != units or hidden.activations != names:
+            raise ValueError(
+                "warm_start and partial_fit go on with the network of the fit before: units "
+                f"{units} (outputs last) with activations {names}; got {hidden.units} hidden "
+                f"units with {hidden.activations} and {n_outputs} outputs. Fit anew with "
+                "warm_start=False."
+            )
+
+    def _batch_size(self, solver, n):
+        if solver.full_batch:
+            return n
+        return min(AUTO_BATCH if self.batch_size == "auto" else self.batch_size, n)
+
+    def _lbfgs_options(self):
+        return {"gtol": float(self.tol), "ftol": LBFGS_FTOL, "max_fun": self.max_fun}
+
+    def _set_parameters(self, theta, problem):
+        objective = problem.objective
+        theta = problem.to_user(theta)
+        self.coefs_ = objective.layout.weights(theta)
+        self.intercepts_ = objective.layout.intercepts(theta)
+        self.n_layers_ = len(self.coefs_) + 1
+        self.n_outputs_ = objective.n_outputs
+        self.out_activation_ = objective.loss.out_activation
+        self._activations = list(self._architecture().activations)
+
+    def _raw_prediction(self, X: Any) -> Array:
+        """The last layer's products, (n_samples, n_outputs)."""
+        check_is_fitted(self)
+        X = check_rows(self, X, reset=False, dtype=[np.float64, np.float32])
+        dtype = self.coefs_[0].dtype
+        coefs = [np.ascontiguousarray(W, dtype) for W in self.coefs_]
+        intercepts = [np.ascontiguousarray(b, dtype) for b in self.intercepts_]
+        codes = [engine.ACTIVATION_CODES[name] for name in self._activations]
+        n = X.shape[0]
+        if X.dtype == dtype and n == 1:
+            return engine.predict(X, coefs, intercepts, codes)  # too little work for threads
+        with one_blas_thread():
+            if X.dtype == dtype:
+                return engine.predict(X, coefs, intercepts, codes)
+            parts = [
+                engine.predict(X[i : i + PREDICT_ROWS].astype(dtype), coefs, intercepts, codes)
+                for i in range(0, n, PREDICT_ROWS)
+            ]
+        return np.concatenate(parts)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")

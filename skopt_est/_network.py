@@ -1,0 +1,153 @@
+"""The objective of a network in the units of training, and its start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from skopt_est import _scaling, _targets
+from skopt_est._core import engine, moments
+from skopt_est._layout import Layout
+from skopt_est._losses import Loss
+from skopt_est._objective import Objective
+from skopt_est._problem import Problem, Targets
+from skopt_est._scaling import Scaling
+
+Array = np.ndarray
+
+
+class Architecture(NamedTuple):
+    """What lies between the inputs and the raw predictions, one entry a hidden layer."""
+
+    units: tuple[int, ...]
+    activations: tuple[str, ...]
+    dropout: tuple[float, ...]
+    input_dropout: float
+
+    def codes(self) -> list[int]:
+        return [engine.ACTIVATION_CODES[name] for name in self.activations]
+
+    def layout(self, n_features: int, n_outputs: int) -> Layout:
+        return Layout(n_features, *self.units, n_outputs)
+
+    def network(self, layout: Layout) -> engine.Network:
+        return engine.Network(layout.units, self.codes(), self.dropout, self.input_dropout)
+
+
+def glorot(
+    rng: np.random.RandomState, layout: Layout, activations: Sequence[str], dtype: np.dtype
+) -> Array:
+    """Weights and intercepts uniform in ±sqrt(6 / (inputs + outputs)) of their layer, 2 in place
+    of 6 for the logistic function (Glorot & Bengio 2010), layer by layer.
+
+    The output layer goes by the last hidden layer's activation.
+    """
+    theta = np.empty(layout.size, dtype)
+    names = [*activations, activations[-1] if activations else "identity"]
+    layers = zip(layout.weights(theta), layout.intercepts(theta), names, strict=True)
+    for W, b, name in layers:
+        bound = np.sqrt((2.0 if name == "logistic" else 6.0) / sum(W.shape))
+        W[:] = rng.uniform(-bound, bound, W.shape)
+        b[:] = rng.uniform(-bound, bound, b.shape)
+    return theta
+
+
+def smoothed(Y: Array, loss: Loss, share: float) -> Array:
+    """Targets of the binary log loss with this share of the weight on both labels alike."""
+    if share == 0 or loss.name != "log_loss_binary":
+        return Y
+    return Y * (1 - share) + Y.dtype.type(share / 2)
+
+
+def target_units(Y: Array, rows: Array, weights: Array | None, loss: Loss) -> Scaling:
+    """Units in which the targets have mean zero and deviation one."""
+    if not loss.standardizes:
+        raise ValueError(
+            f"standardize_target=True does not go with loss={loss.name!r}, whose scale is not the "
+            "target's; set it to False."
+        )
+    mean, square = moments.column_moments(Y, rows, weights, True)
+    return Scaling(None, None, mean, _scaling.deviations(square, mean))
+
+
+@dataclass(frozen=True)
+class NetworkProblem(Problem):
+    """A network. Regression losses are averaged over the targets, those of labels summed."""
+
+    @classmethod
+    def build(
+        cls,
+        X: Any,
+        targets: Targets,
+        rows: Array,
+        weights: Array | None,
+        scaling: Scaling | None,
+        architecture: Architecture,
+        alpha: float,
+        l1_ratio: float,
+        label_smoothing: float,
+    ) -> Self:
+        """scaling None: measure the targets' units."""
+        loss, k = targets.loss, targets.n_outputs
+        weights = _targets.row_weights(weights, rows, X.dtype)
+        if scaling is None:
+            scaling = target_units(targets.Y, rows, weights, loss)
+        layout = architecture.layout(X.shape[1], k)
+        data = _data(X, targets.Y, loss, weights, scaling, label_smoothing)
+        l1 = np.full(layout.n_weights, alpha * l1_ratio)
+        l2 = np.full(layout.n_weights, alpha * (1 - l1_ratio))
+        network = architecture.network(layout)
+        objective = Objective(data, loss, layout, network, l1, l2, np.ones(k), rows)
+        return cls(X, targets, rows, weights, scaling, objective)
+
+    def data(self, X, Y, weights):
+        return _data(X, Y, self.targets.loss, weights, self.scaling, 0.0)
+
+    def start(self):
+        """A place for the parameters: networks start at random ones."""
+        return np.zeros(self.objective.layout.size, self.X.dtype)
+
+    def magnitude(self):
+        loss, Y = self.targets.loss, self.scaling.targets(self.targets.Y)
+        mean, square = moments.column_moments(Y, self.rows, self.weights, True)
+        size = loss.magnitude(mean, _scaling.deviations(square, mean))
+        return size * _output_scale(loss, Y.shape[1])
+
+    def automatic_rate(self, solver, batch_size):
+        return solver.network_rate
+
+    def to_user(self, theta: Array) -> Array:
+        """Parameters in the user's units: the last layer answers in the target's."""
+        scale, shift = self.scaling.target_scale, self.scaling.target_shift
+        if (scale == 1).all() and (shift == 0).all():
+            return theta
+        theta = theta.copy()
+        layout = self.objective.layout
+        layout.weights(theta)[-1][:] *= scale
+        b = layout.intercepts(theta)[-1]
+        b[:] = b * scale + shift
+        return theta
+
+
+def _data(
+    X: Any, Y: Array, loss: Loss, weights: Array | None, scaling: Scaling, label_smoothing: float
+) -> engine.Data:
+    value: Any = loss.compiled_value(scaling.target_scale)
+    if loss.name == "log_loss_multinomial":
+        value = label_smoothing
+    return engine.Data(
+        X,
+        smoothed(scaling.targets(Y), loss, label_smoothing),
+        loss.code,
+        value,
+        weights,
+        output_scale=_output_scale(loss, Y.shape[1]),
+    )
+
+
+def _output_scale(loss: Loss, n_outputs: int) -> float:
+    """Losses of labels are summed, those of targets averaged."""
+    return 1.0 if loss.name.startswith("log_loss") else 1.0 / n_outputs
