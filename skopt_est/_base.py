@@ -26,7 +26,7 @@ from skopt_est._checks import check_rows_and_targets
 from skopt_est._parameters import CONSTRAINTS
 from skopt_est._problem import Problem, Targets
 from skopt_est._threads import one_blas_thread
-from skopt_est._trainer import Record, Settings, State, Trainer
+from skopt_est._trainer import Diverged, Record, Settings, State, Trainer
 from skopt_est._validation import Validation, hold_out, scorer_of
 from skopt_est._warn import warn_not_converged
 from skopt_est.solvers import SOLVERS, Solver
@@ -183,25 +183,35 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
                 loop = self._settings(problem, batch_size)
                 return Trainer(problem.objective, solver, loop, state, record, score)
 
-            n_restarts = 0 if resumed or partial else self.n_init - 1
-            trainer = best = trainer_from(*first)
+            n_trainings = 1 if resumed or partial else self.n_init
+            finished: list[Trainer] = []
             try:
-                self._train(trainer, partial)
-                for _ in range(n_restarts):
-                    trainer = trainer_from(*draw())
-                    self._train(trainer, partial)
-                    best = min(best, trainer, key=Trainer.outcome)
+                for left in range(n_trainings - 1, -1, -1):
+                    trainer = trainer_from(*first)
+                    try:
+                        self._train(trainer, partial)
+                        finished = [self._better(*finished, trainer)]
+                    except Diverged:
+                        if not finished and not left:
+                            raise
+                    first = draw() if left else first
+                (best,) = finished
                 theta = self._finish(best, problem, partial)
             except KeyboardInterrupt:
-                begun = [t for t in (best, trainer) if len(t.record.history) > t.begun]
-                if begun:
+                if trainer not in finished and len(trainer.record.history) > trainer.begun:
                     trainer.restore_best()
-                    best = min(begun, key=Trainer.outcome)
+                    finished.append(trainer)
+                if finished:
+                    best = self._better(*finished)
                     self._publish(best, problem, best.state.model_parameters())
                 raise
         self._publish(best, problem, theta)
         if best.record.warning is not None:
             warn_not_converged(best.record.warning)
+
+    @staticmethod
+    def _better(*trainers: Trainer) -> Trainer:
+        return trainers[0] if len(trainers) == 1 else min(trainers, key=Trainer.outcome)
 
     # -- steps of the walk, in order ---------------------------------------------------------
 

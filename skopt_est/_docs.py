@@ -274,8 +274,9 @@ random_state : int, RandomState instance or None, default=None
 
 tol : float, default=1e-4
     An epoch improves if it lowers the least objective so far (early stopping: raises the best
-    validation score) by more than this. For "lbfgs" (which takes no notice of `n_iter_no_change`
-    unless it stops early) the largest entry of the gradient at which it stops.
+    validation score) by more than this. "lbfgs" (which takes no notice of `n_iter_no_change`
+    unless it stops early) stops where the largest entry of the gradient is below it, or where a
+    step lowers the objective by a smaller share than ``2.2e-9 min(1, tol / 1e-4)``.
 
 warm_start : bool, default=False
     Whether fit goes on from the fit before: with its weights, counters, generator and, for an

@@ -106,16 +106,14 @@ def run(
     if one_iteration:
         return
     stalled = settings.early_stopping and trainer.monitor.stalled
-    at_limit = result.status == 1  # of iterations or evaluations
-    if not stalled and (
-        at_limit or (not result.success and _largest_slope(result, split, n) > gtol)
-    ):
+    cut_short = max_fun is not None and result.nfev >= max_fun
+    if not stalled and not result.success and (cut_short or _slope(result, split, n) > gtol):
         trainer.record.warning = _why_not(result, max_iter, gtol)
     if settings.early_stopping:
         trainer.restore_best()
 
 
-def _largest_slope(result, split: bool, n: int) -> float:
+def _slope(result, split: bool, n: int) -> float:
     """The largest entry of the gradient along which the bounds leave room to descend."""
     slope = np.abs(result.jac)
     if split:

@@ -42,7 +42,7 @@ class LinearEstimator(OptimizerEstimator):
         "polish_iter": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
         "fit_intercept": ["boolean"],
     }
-    _kept = ("fit_intercept", "precondition")
+    _kept: tuple[str, ...] = ("fit_intercept", "precondition")
 
     @abstractmethod
     def _set_coef(self, W: Array, b: Array) -> None:

@@ -22,8 +22,9 @@ from skopt_est.solvers import SOLVERS
 Array = np.ndarray
 # batch_size="auto"
 AUTO_BATCH = 200
-# lbfgs ends where F falls by a smaller share than this; scipy's default
-LBFGS_FTOL = 2.2e-9
+# lbfgs ends where F falls by a smaller share than this at tol=1e-4 (scipy's default), and by one
+# that is smaller in proportion for a smaller tol
+LBFGS_FTOL, LBFGS_TOL = 2.2e-9, 1e-4
 # Rows that are validated and converted at a time in prediction
 PREDICT_ROWS = 4096
 RATE = Interval(Real, 0, 1, closed="left")
@@ -61,7 +62,7 @@ class MLPEstimator(OptimizerEstimator):
         sizes = self.hidden_layer_sizes
         sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
         for size in sizes:
-            if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
+            if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size < 1:
                 raise ValueError(
                     f"hidden_layer_sizes={self.hidden_layer_sizes!r}: each must be an integer of "
                     f"at least 1, got {size!r}."
@@ -77,7 +78,7 @@ class MLPEstimator(OptimizerEstimator):
                     f"{sorted(engine.ACTIVATION_CODES)}."
                 )
         for rate in rates:
-            if not isinstance(rate, Real) or not 0 <= rate < 1:
+            if not isinstance(rate, Real) or not 0 <= float(rate) < 1:
                 raise ValueError(f"dropout={self.dropout!r}: {rate!r} is no number in [0, 1).")
         drops = any(rates) or self.input_dropout
         if self.solver == "lbfgs" and (drops or self.max_grad_norm is not None):
@@ -147,7 +148,8 @@ class MLPEstimator(OptimizerEstimator):
         return min(AUTO_BATCH if self.batch_size == "auto" else self.batch_size, n)
 
     def _lbfgs_options(self):
-        return {"gtol": float(self.tol), "ftol": LBFGS_FTOL, "max_fun": self.max_fun}
+        ftol = LBFGS_FTOL * min(1.0, self.tol / LBFGS_TOL)
+        return {"gtol": float(self.tol), "ftol": ftol, "max_fun": self.max_fun}
 
     def _set_parameters(self, theta, problem):
         objective = problem.objective

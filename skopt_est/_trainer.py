@@ -114,6 +114,10 @@ class Settings:
     """The longest gradient of a step; 0: any."""
 
 
+class Diverged(ValueError):
+    """Training met a non-finite number before any epoch was complete."""
+
+
 class Trainer:
     """One training: `run` takes the state through up to max_iter epochs. How it ended, where that
     calls for a warning, is left in the record.
@@ -267,11 +271,11 @@ class Trainer:
         coefficients = self.solver.coefficients(age, rates, state.extras)
         momentum = self.solver.momentum_of(coefficients)
         options: dict[str, Any] = {}
+        kept = self.solver.kept(rates)
         if self.objective.data.sparse and momentum is not None:
-            tail = engine.momentum_tail(
-                np.ascontiguousarray(momentum.weights), min(momentum.ratio, 1.0)
-            )
-            options = {"tail": tail, **momentum._asdict()}
+            weights, ratio = np.ascontiguousarray(momentum.weights), min(momentum.ratio, 1.0)
+            tail = engine.momentum_tail(weights, ratio, kept)
+            options = {"tail": tail, "kept": kept, **momentum._asdict()}
             del options["weights"]
         if average_from is not None:
             batches_to_go = -(-(average_from - state.t) // self.settings.batch_size)
@@ -349,7 +353,7 @@ class Trainer:
         advice = self._divergence()
         if self.best is None:
             what = "a score" if np.isfinite(self.record.history[-1]["loss"]) else "finite weights"
-            raise ValueError(f"{advice} No epoch before it had {what} to keep.")
+            raise Diverged(f"{advice} No epoch before it had {what} to keep.")
         self._go_back()
         self.record.warning = advice + f" The weights of epoch {self.record.best_iter} are kept."
 

@@ -100,9 +100,9 @@ class MLPClassifier(ProbabilisticClassifier, MLPEstimator):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from skopt_est import MLPClassifier
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> clf = MLPClassifier(solver="adamw", early_stopping=True, random_state=0)
-    >>> round(make_pipeline(StandardScaler(), clf).fit(X, y).score(X, y), 2)
-    0.98
+    >>> clf = MLPClassifier(solver="adamw", early_stopping=True, max_iter=500, random_state=0)
+    >>> make_pipeline(StandardScaler(), clf).fit(X, y).score(X, y) > 0.97
+    True
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -326,7 +326,7 @@ class MLPRegressor(SixLossRegressor, MLPEstimator):
     >>> from skopt_est import MLPRegressor
     >>> X, y = load_diabetes(return_X_y=True)
     >>> reg = MLPRegressor(standardize_target=True, early_stopping=True, random_state=0)
-    >>> bool(reg.fit(20 * X, y).score(20 * X, y) > 0.5)
+    >>> reg.fit(20 * X, y).score(20 * X, y) > 0.5
     True
     """
 

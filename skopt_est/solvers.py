@@ -69,7 +69,6 @@ class Solver:
     name: ClassVar[str]
     slots: ClassVar[tuple[str, ...]] = ()
     full_batch: ClassVar[bool] = False
-    decays: ClassVar[bool] = False
     # The rate of learning_rate_init="auto": of linear models on standardised rows (None: made from
     # the data), and of networks.
     auto_rate: ClassVar[float | None] = None
@@ -77,8 +76,7 @@ class Solver:
 
     def hyper(self) -> dict[str, Any]:
         """The constants of a fit, as the compiled kernels take them."""
-        hyper = {**vars(self), "code": engine.SOLVER_CODES[self.name]}
-        return hyper if self.decays else {**hyper, "weight_decay": 0.0}
+        return {**vars(self), "weight_decay": 0.0, "code": engine.SOLVER_CODES[self.name]}
 
     def n_slots(self) -> int:
         return len(self.slots)
@@ -91,6 +89,10 @@ class Solver:
         out = np.zeros((len(t), 4))
         out[:, 0] = rates
         return out
+
+    def kept(self, rates: Array) -> Array | None:
+        """What weight decay leaves of a weight in each step; None: there is none."""
+        return None
 
     def momentum_of(self, coefficients: Array) -> Momentum | None:
         """How parameters move without a gradient; None: not at all."""
@@ -179,7 +181,17 @@ class AdamW(Adam):
     """
 
     name = "adamw"
-    decays = True
+
+    def hyper(self):
+        return {**super().hyper(), "weight_decay": self.weight_decay}
+
+    def kept(self, rates):
+        if self.weight_decay * rates.max() >= 1:
+            raise ValueError(
+                f"weight_decay={self.weight_decay:g} times a learning rate of {rates.max():g} is "
+                "not below 1: a step would turn weights around. Lower one of them."
+            )
+        return 1.0 - self.weight_decay * rates
 
 
 @dataclass(frozen=True)
@@ -228,4 +240,5 @@ class LBFGS(Solver):
 SOLVERS: dict[str, type[Solver]] = {
     cls.name: cls for cls in (GD, SGD, Adagrad, RMSprop, Adam, AdamW, NAdam, AMSGrad, LBFGS)
 }
-LINEAR_SOLVERS = tuple(name for name, cls in SOLVERS.items() if not cls.decays)
+# those that minimise the objective
+LINEAR_SOLVERS = tuple(name for name in SOLVERS if name != "adamw")

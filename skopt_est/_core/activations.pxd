@@ -2,10 +2,9 @@
 #
 # Forward, a row of products becomes the layer's output in place, the intercepts added on the way.
 # The derivative is kept where it is dear (`slope`); where it is cheap it is found from the output.
-from skopt_est._core.losses cimport rabs, rexp
+from skopt_est._core.losses cimport rabs
 from skopt_est._core.types cimport real
-
-from libc.math cimport erf, erff, tanh, tanhf
+from skopt_est._core.vector_math cimport verf, vexp, vlogistic, vtanh
 
 
 cdef enum Activation:
@@ -25,25 +24,6 @@ cdef enum:
     LAST_FROM_OUTPUT = LEAKY_RELU   # up to here the derivative is a function of the output
 
 
-cdef inline real rtanh(real x) noexcept nogil:
-    if real is float:
-        return tanhf(x)
-    else:
-        return tanh(x)
-
-
-cdef inline real rerf(real x) noexcept nogil:
-    if real is float:
-        return erff(x)
-    else:
-        return erf(x)
-
-
-cdef inline real sigmoid(real x) noexcept nogil:
-    cdef real e = rexp(-rabs(x))
-    return (1 if x >= 0 else e) / (1 + e)
-
-
 cdef inline real value(int code, real z, real* slope) noexcept nogil:
     """One activation at one point, and its derivative. `code` is a constant wherever this is
     called, so the compiler keeps one branch of it in each loop."""
@@ -52,11 +32,11 @@ cdef inline real value(int code, real z, real* slope) noexcept nogil:
         slope[0] = 1
         return z
     if code == LOGISTIC:
-        s = sigmoid(z)
+        s = vlogistic(z)
         slope[0] = s * (1 - s)
         return s
     if code == TANH:
-        t = rtanh(z)
+        t = vtanh(z)
         slope[0] = 1 - t * t
         return t
     if code == RELU:
@@ -65,28 +45,29 @@ cdef inline real value(int code, real z, real* slope) noexcept nogil:
     if code == LEAKY_RELU:
         slope[0] = 1 if z > 0 else <real> 0.01
         return z * slope[0]
-    if code == ELU:
-        # Clevert, Unterthiner & Hochreiter 2016, with their alpha = 1
-        e = rexp(z if z < 0 else 0 * z)
-        slope[0] = 1 if z > 0 else e
-        return z if z > 0 else e - 1
-    if code == SELU:
-        # Klambauer et al. 2017: scale and scale * alpha
-        e = <real> 1.7580993408473768 * rexp(z if z < 0 else 0 * z)
-        slope[0] = <real> 1.0507009873554805 if z > 0 else e
-        return <real> 1.0507009873554805 * z if z > 0 else e - <real> 1.7580993408473768
+    if code == ELU or code == SELU:
+        # Clevert, Unterthiner & Hochreiter 2016 with their alpha = 1, and Klambauer et al. 2017:
+        # exp(z) - 1 = 2 t / (1 - t) with t = tanh(z / 2), without loss of digits near zero
+        t = vtanh(<real> 0.5 * (0 if z > 0 else z))
+        e = 2 * t / (1 - t)
+        if code == ELU:
+            slope[0] = 1 if z > 0 else e + 1
+            return z if z > 0 else e
+        e = <real> 1.7580993408473768 * e
+        slope[0] = <real> 1.0507009873554805 if z > 0 else e + <real> 1.7580993408473768
+        return <real> 1.0507009873554805 * z if z > 0 else e
     if code == GELU:
         # z times the normal distribution function (Hendrycks & Gimpel 2016)
-        s = <real> 0.5 * (1 + rerf(<real> 0.7071067811865476 * z))
-        slope[0] = s + z * <real> 0.3989422804014327 * rexp(<real> -0.5 * z * z)
+        s = <real> 0.5 * (1 + verf(<real> 0.7071067811865476 * z))
+        slope[0] = s + z * <real> 0.3989422804014327 * vexp(<real> -0.5 * z * z)
         return z * s
     if code == SILU:
         # Elfwing, Uchibe & Doya 2018
-        s = sigmoid(z)
+        s = vlogistic(z)
         slope[0] = s * (1 + z * (1 - s))
         return z * s
     # MISH, z tanh(softplus(z)) (Misra 2020): with e = exp(-|z|) nothing overflows
-    e = rexp(-rabs(z))
+    e = vexp(-rabs(z))
     s = (1 if z >= 0 else e) / (1 + e)
     t = (1 + 2 * e) / (1 + 2 * e + 2 * e * e) if z >= 0 else e * (e + 2) / (e * (e + 2) + 2)
     slope[0] = t + z * s * (1 - t * t)

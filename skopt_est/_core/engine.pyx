@@ -205,7 +205,7 @@ def _powers(double ratio, double decay_1, double decay_2):
 def run_epoch(
     Data data, Model model, int32_t[::1] order, Py_ssize_t batch_size,
     double[:, ::1] coefficients, tail=None, double ratio=0.0, double decay_1=0.0,
-    double decay_2=0.0, Py_ssize_t average_from=0, mask_key=None,
+    double decay_2=0.0, kept=None, Py_ssize_t average_from=0, mask_key=None,
 ):
     """Train on the rows of `order`, one solver step a batch; returns the sum over rows of
     weight times loss, one number an output, as met during the epoch.
@@ -215,6 +215,7 @@ def run_epoch(
     coefficients : (n_batches, 4), the numbers of each step (see skopt_est/solvers.py)
     tail, ratio, decay_1, decay_2
         How the solver's momentum goes on without a gradient; needed for CSR.
+    kept : (n_batches,) or None, what weight decay leaves of a weight in each step; needed for CSR
     average_from : the first step of this epoch that counts in model.average
     mask_key : key of this epoch's dropout masks; None: nothing is dropped
     """
@@ -263,9 +264,10 @@ def run_epoch(
         steps.tail = &tail_view[0]
         steps.powers = &powers[0, 0]
         steps.ratio, steps.decay_1, steps.decay_2 = ratio, decay_1, decay_2
+        steps.penalised = model.penalised
         steps.decay_sum = NULL
-        if model.hyper.weight_decay != 0:
-            decay_sum = np.concatenate([[0.0], np.cumsum(np.log1p(-model.hyper.weight_decay * rates))])
+        if kept is not None:
+            decay_sum = np.concatenate([[0.0], np.cumsum(np.log(kept))])
             steps.decay_sum = &decay_sum[0]
         steps.moves_without_gradient = (
             model.penalised or model.average is not None or tail is not None
@@ -318,7 +320,8 @@ cdef int _epoch(
                 slots[i] = (<real*> <size_t> model.slots.ctypes.data) + i * size
     if (
         not lazy and batch_size == 1 and k == 1 and average == NULL and limit == 0
-        and model.n_layers == 1 and data.rows.indices == NULL and data.loss_code != LOG_LOSS_MULTINOMIAL
+        and model.n_layers == 1 and data.rows.indices == NULL and scratch.input_drop.kept == 0
+        and data.loss_code != LOG_LOSS_MULTINOMIAL
         and (h.code == ADAGRAD or (h.code == SGD and h.momentum == 0))
     ):
         return _single_epoch(data, model, order, n, steps, scratch, theta, slots[0], l1, l2)
@@ -331,7 +334,7 @@ cdef int _epoch(
             count = min(scratch.block_rows, stop - at)
             if lazy:
                 touch(&data.rows, order, at, count, s, last_seen, touched, &n_touched, theta,
-                      slots, k, h, steps, l1, l2, average)
+                      grad, slots, k, h, steps, l1, l2, average)
             _accumulate(data, scratch, order, at, count, n, 1.0 / (stop - start), at == start,
                         like)
             at += count
@@ -370,11 +373,11 @@ cdef int _epoch(
                 except BaseException:
                     # Leave the weights as the steps so far made them, then let it through.
                     if lazy:
-                        flush(theta, slots, data.d, s + 1, last_seen, k, h, steps, l1, l2,
+                        flush(theta, grad, slots, data.d, s + 1, last_seen, k, h, steps, l1, l2,
                               average)
                     raise
     if lazy:
-        flush(theta, slots, data.d, n_steps, last_seen, k, h, steps, l1, l2, average)
+        flush(theta, grad, slots, data.d, n_steps, last_seen, k, h, steps, l1, l2, average)
     return 0
 
 
@@ -436,13 +439,15 @@ cdef int _single_epoch(
     return 0
 
 
-def momentum_tail(double[::1] weights, double ratio):
-    """tail[s] = sum over i >= s of ratio^(i - s + 1) weights[i], one entry more than weights."""
+def momentum_tail(double[::1] weights, double ratio, kept=None):
+    """tail[s] = ratio / kept[s] (weights[s] + tail[s + 1]), one entry more than weights: the sum
+    over i >= s of ratio^(i - s + 1) weights[i] where kept, of weight decay, is None."""
     cdef Py_ssize_t s, n = weights.shape[0]
     out = np.zeros(n + 1)
     cdef double[::1] tail = out
+    cdef const double[::1] ratios = np.full(n, ratio) if kept is None else ratio / kept
     for s in range(n - 1, -1, -1):
-        tail[s] = ratio * (weights[s] + tail[s + 1])
+        tail[s] = ratios[s] * (weights[s] + tail[s + 1])
     return out
 
 

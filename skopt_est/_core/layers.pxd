@@ -35,21 +35,21 @@ cdef inline void forward_layers(
     position: the number in the epoch of the block's first row, for dropout, which is for
     training only.
     """
-    cdef Py_ssize_t l, i, j
+    cdef Py_ssize_t level, i, j
     cdef Layer* layer
     cdef real* out
     cdef real* slope
     cdef const real* b
-    for l in range(n_layers - 1):
-        layer = layers + l
+    for level in range(n_layers - 1):
+        layer = layers + level
         out = <real*> layer.out
         slope = <real*> layer.slope if training else NULL
         activate(layer.activation, out, <const real*> layer.b, slope, count, layer.n_out)
         if training and layer.drop.kept:
             drop_from(&layer.drop, position * <uint64_t> layer.n_out, out, slope,
                       count * layer.n_out)
-        multiply(out, count, layer.n_out, <const real*> layers[l + 1].W, layers[l + 1].n_out,
-                 <real*> layers[l + 1].out)
+        multiply(out, count, layer.n_out, <const real*> layers[level + 1].W,
+                 layers[level + 1].n_out, <real*> layers[level + 1].out)
     layer = layers + n_layers - 1
     if layer.b != NULL:
         out = <real*> layer.out
@@ -66,7 +66,7 @@ cdef inline real* backward_layers(
     """From the loss's gradient, in the last layer's out, to that of the first layer's products,
     which is returned. All gradients but the first layer's weights' are added to, or made if
     `fresh`. spare, other: (block rows, widest layer)."""
-    cdef Py_ssize_t l, i, j
+    cdef Py_ssize_t level, i, j
     cdef Layer* layer = layers + n_layers - 1
     cdef Layer* below
     cdef real* delta = <real*> layer.out
@@ -79,8 +79,8 @@ cdef inline real* backward_layers(
         for i in range(count):
             for j in range(layer.n_out):
                 gb[j] += delta[i * layer.n_out + j]
-    for l in range(n_layers - 1, 0, -1):
-        layer, below, before = layers + l, layers + l - 1, spare
+    for level in range(n_layers - 1, 0, -1):
+        layer, below, before = layers + level, layers + level - 1, spare
         add_transposed(<const real*> below.out, count, layer.n_in, delta, layer.n_out, fresh,
                        <real*> layer.gW)
         multiply_transposed(delta, count, layer.n_out, <const real*> layer.W, layer.n_in, before)

@@ -5,8 +5,8 @@
 from libc.math cimport exp, expm1, fabs, log1p, pow, sqrt
 
 from skopt_est._core.solvers cimport (
-    ADAGRAD, ADAM, AMSGRAD, N_COEFFICIENTS, NADAM, RMSPROP, SGD, Hyper, data_step, prox,
-    slot_of_D,
+    ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, NADAM, RMSPROP, SGD, Hyper, data_step, prox,
+    rsqrt_, slot_of_D,
 )
 from skopt_est._core.types cimport real
 
@@ -22,12 +22,15 @@ cdef struct Steps:
     double constant_rate             # the rate of all steps, or -1 where it changes
     const double* rate_sum           # (n_steps + 1,): sum of the rates of steps < s
     const double* rate_square_sum
-    const double* tail               # (n_steps + 1,): sum over steps i >= s of r^(i - s + 1) c_i
+    # (n_steps + 1,): sum over steps i >= s of r^(i - s + 1) c_i, over what weight decay leaves of
+    # a weight by then
+    const double* tail
     const double* tail_sum           # the same of tail[1:]
     double ratio                     # r: by it one momentum step is smaller than the last
     const double* powers             # (3, N_POWERS): of r, of the first moment's decay, of the
     double decay_1, decay_2          # second's
     const double* decay_sum          # (n_steps + 1,) or NULL: log of what weight decay leaves
+    bint penalised
     bint moves_without_gradient      # else there is nothing to catch up
     Py_ssize_t average_from          # steps from here on count in the average
 
@@ -120,6 +123,95 @@ cdef inline double shrink_over(
     return size
 
 
+cdef inline bint side_by_side(
+    real* w, real** slots, Py_ssize_t p, Py_ssize_t k, Py_ssize_t first, Py_ssize_t now,
+    const Hyper* h, const Steps* steps, const real* l1, const real* l2,
+) noexcept nogil:
+    """What `catch_up` does, for k parameters at once, where it is simple: no L1 term, and an L2
+    term that shrinks little on the way, so that powers are short series. False: nothing is done."""
+    cdef int slot = slot_of_D(h.code)
+    cdef bint momentum = h.code == ADAM or h.code == NADAM or h.code == AMSGRAD
+    cdef double decayed, first_decay, second_decay, scale = 1
+    cdef Py_ssize_t length = now - first, c
+    cdef real largest = 0, any_l1 = 0, way = 0, eps = <real> h.epsilon, kept = 1
+    cdef real once, twice, n = <real> length, x, y
+    cdef const real* D = slots[slot] + p if slot >= 0 else NULL
+    cdef real* u = w + p
+    cdef real* m = slots[0] + p
+    cdef real* v
+    cdef const real* root
+    cdef const real* ridge = l2 + p
+    if (momentum or (h.code == SGD and h.momentum != 0)) and steps.ratio > 0.999:
+        return False
+    # the sum of the step sizes on the way, over D (slot >= 0) or over what stands for it
+    once = <real> (steps.rate_sum[now] - steps.rate_sum[first])
+    twice = <real> (steps.rate_square_sum[now] - steps.rate_square_sum[first])
+    if h.code == SGD:
+        scale = 1 / (1 - h.momentum)
+    for c in range(k):
+        any_l1 = any_l1 if any_l1 > l1[p + c] else l1[p + c]
+    if slot >= 0:
+        for c in range(k):
+            x = D[c] * ridge[c]
+            largest = largest if largest > x else x
+        largest *= n
+    elif h.code == ADAGRAD:
+        for c in range(k):
+            x = ridge[c] / (rsqrt_(m[c]) + eps)
+            largest = largest if largest > x else x
+        largest *= once
+    else:
+        for c in range(k):
+            largest = largest if largest > ridge[c] else ridge[c]
+        largest *= once * <real> scale
+    if any_l1 != 0 or not largest <= <real> 1e-3:
+        return False
+    if steps.decay_sum != NULL:
+        kept = <real> exp(steps.decay_sum[now] - steps.decay_sum[first])
+    first_decay = power(steps.decay_1, length, steps.powers + N_POWERS)
+    second_decay = power(steps.decay_2, length, steps.powers + 2 * N_POWERS)
+    if momentum or (h.code == SGD and h.momentum != 0):
+        decayed = power(steps.ratio, length, steps.powers)
+        way = <real> tail_between(first, now, decayed, steps)
+    if momentum:
+        v = slots[1] + p
+        root = slots[2] + p if h.code == AMSGRAD else v
+        eps = <real> (h.epsilon / steps.coefficients[first * N_COEFFICIENTS + 2])
+        for c in range(k):
+            x = D[c] * ridge[c]
+            y = n * x * (1 - <real> 0.5 * x)
+            u[c] = (kept * u[c] - way * m[c] / (rsqrt_(root[c]) + eps)) * shrunk(y)
+            m[c] *= <real> first_decay
+            v[c] *= <real> second_decay
+    elif h.code == RMSPROP:
+        for c in range(k):
+            x = D[c] * ridge[c]
+            y = n * x * (1 - <real> 0.5 * x)
+            u[c] *= shrunk(y)
+            m[c] *= <real> second_decay
+    elif h.code == ADAGRAD:
+        for c in range(k):
+            x = ridge[c] / (rsqrt_(m[c]) + eps)
+            y = once * x - <real> 0.5 * twice * x * x
+            u[c] *= shrunk(y) if m[c] != 0 else 1
+    elif h.code == SGD and h.momentum != 0:
+        for c in range(k):
+            x = <real> scale * ridge[c]
+            y = once * x - <real> 0.5 * twice * x * x
+            u[c] = (u[c] - way * m[c]) * shrunk(y)
+            m[c] *= <real> first_decay
+    else:
+        for c in range(k):
+            y = once * ridge[c] - <real> 0.5 * twice * ridge[c] * ridge[c]
+            u[c] *= shrunk(y)
+    return True
+
+
+cdef inline real shrunk(real y) noexcept nogil:
+    """exp(-y) for y <= 1e-3, to 1e-13"""
+    return 1 - y * (1 - <real> 0.5 * y * (1 - <real> (1.0 / 3) * y))
+
+
 cdef inline void catch_up(
     real* w, real** slots, Py_ssize_t p, Py_ssize_t first, Py_ssize_t now, const Hyper* h,
     const Steps* steps, const real* l1, const real* l2, double* average,
@@ -177,27 +269,35 @@ cdef inline void skip(
     """The same in one go: all of the momentum, then all of the penalty."""
     cdef Py_ssize_t k = now - first, counted = 0
     cdef int slot = slot_of_D(h.code)
-    cdef double after, root, scale = 1, total = 0, ahead = 0
+    cdef double after, root, way, kept, D, scale = 1, total = 0, ahead = 0
+    cdef double lasso = l1[p], ridge = l2[p]
     cdef double* sum = NULL
     if average != NULL:
         counted = max(0, now - max(first, steps.average_from))
         sum = &total if counted else NULL
     after = w[p]
-    if steps.decay_sum != NULL:
-        # The momentum's own way is short beside the time in which weights decay.
-        after *= exp(steps.decay_sum[now] - steps.decay_sum[first])
-    after -= coast(slots, p, first, now, h, steps, counted, &ahead)
+    way = coast(slots, p, first, now, h, steps, counted, &ahead)
     decay(slots, p, k, h, steps)
-    if after != 0 and (l1[p] != 0 or l2[p] != 0):
+    D = slots[slot][p] if slot >= 0 else 0
+    if steps.decay_sum != NULL and D == 0:
+        after *= exp(steps.decay_sum[now] - steps.decay_sum[first])
+    elif steps.decay_sum != NULL:
+        # A step takes w to S(f w, D l1) / (1 + D l2), f what weight decay leaves: the proximal
+        # step with l1 / f and (1 + D l2) / f.
+        kept = exp((steps.decay_sum[now] - steps.decay_sum[first]) / k)
+        way /= exp(steps.decay_sum[now] - steps.decay_sum[first])
+        lasso /= kept
+        ridge = ((1 + D * ridge) / kept - 1) / D
+    after -= way
+    if after != 0 and (lasso != 0 or ridge != 0):
         if slot >= 0:
-            root = shrink(fabs(after), l1[p], l2[p], k, slots[slot][p], 0, counted, sum)
+            root = shrink(fabs(after), lasso, ridge, k, D, 0, counted, sum)
         else:
             if h.code == SGD:
                 scale = 1 / (1 - h.momentum)
             elif h.code == ADAGRAD:
                 scale = 1 / (sqrt(<double> slots[0][p]) + h.epsilon) if slots[0][p] != 0 else 0
-            root = shrink_over(
-                fabs(after), l1[p] * scale, l2[p] * scale, first, now, steps, sum)
+            root = shrink_over(fabs(after), lasso * scale, ridge * scale, first, now, steps, sum)
         total = total if after > 0 else -total
         after = root if after > 0 else -root
     else:
@@ -237,7 +337,18 @@ cdef inline double coast(
         ahead[0] = moment * (
             power(steps.ratio, k - counted, steps.powers) * steps.tail_sum[now - counted]
             - decayed * (steps.tail_sum[now] + counted * steps.tail[now]))
-    return moment * (steps.tail[first] - decayed * steps.tail[now])
+    return moment * tail_between(first, now, decayed, steps)
+
+
+cdef inline double tail_between(
+    Py_ssize_t first, Py_ssize_t now, double decayed, const Steps* steps
+) noexcept nogil:
+    """The way of a unit moment in steps first, ..., now - 1, at the end of which it is `decayed`;
+    what each step adds shrinks by the weight decay of the later ones."""
+    cdef double kept = 1
+    if steps.decay_sum != NULL:
+        kept = exp(steps.decay_sum[now] - steps.decay_sum[first])
+    return kept * steps.tail[first] - decayed * steps.tail[now]
 
 
 cdef inline void decay(

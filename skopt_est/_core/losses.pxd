@@ -3,9 +3,10 @@
 # `f` holds the raw predictions, row-major (rows, outputs), and is overwritten by
 # row_weight * d loss / d f. What is returned (or added to `sums`, one number an output) is
 # the sum of row_weight * loss, in double precision whatever the type of the data.
-from libc.math cimport exp, expf, fabs, fabsf, log, log1p, log1pf, logf
+from libc.math cimport fabs, fabsf, log, logf
 
 from skopt_est._core.types cimport real
+from skopt_est._core.vector_math cimport vexp, vlog1p
 
 
 cdef enum Loss:
@@ -17,20 +18,6 @@ cdef enum Loss:
     GAMMA
     LOG_LOSS_BINARY
     LOG_LOSS_MULTINOMIAL
-
-
-cdef inline real rexp(real x) noexcept nogil:
-    if real is float:
-        return expf(x)
-    else:
-        return exp(x)
-
-
-cdef inline real rlog1p(real x) noexcept nogil:
-    if real is float:
-        return log1pf(x)
-    else:
-        return log1p(x)
 
 
 cdef inline real rlog(real x) noexcept nogil:
@@ -74,17 +61,17 @@ cdef inline real point(int code, real y, real f, real p, real* gradient) noexcep
         gradient[0] = (1 - p) if r < 0 else 0
         return (p - 1) * r
     if code == POISSON:
-        e = rexp(f)
+        e = vexp(f)
         gradient[0] = e - y
         return e - y * f
     if code == GAMMA:
-        e = y * rexp(-f)
+        e = y * vexp(-f)
         gradient[0] = 1 - e
         return f + e
     # LOG_LOSS_BINARY: softplus(f) - y f, from exp(-|f|) so that nothing overflows
-    e = rexp(-rabs(f))
+    e = vexp(-rabs(f))
     gradient[0] = (1 / (1 + e) if f >= 0 else e / (1 + e)) - y
-    return rlog1p(e) + (f if f > 0 else 0) - y * f
+    return vlog1p(e) + (f if f > 0 else 0) - y * f
 
 
 cdef inline void pointwise(
@@ -131,7 +118,7 @@ cdef inline void multinomial(
         sums[0] += w * apart
         total = 0
         for c in range(outputs):
-            row[c] = rexp(row[c] - top)
+            row[c] = vexp(row[c] - top)
             total += row[c]
         sums[0] += w * rlog(total)
         for c in range(outputs):

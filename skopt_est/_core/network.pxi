@@ -65,7 +65,7 @@ cdef class Scratch:
     cdef double[::1] params, scales, sums
 
     def __init__(self, Data data, Network network, mask_key=None):
-        cdef Py_ssize_t k = network.n_outputs, l
+        cdef Py_ssize_t k = network.n_outputs, level
         widths = network.units[1:]
         cdef Py_ssize_t rows = BLOCK_ELEMENTS // max(data.d, 1)
         if data.sparse:
@@ -92,22 +92,22 @@ cdef class Scratch:
         shelf = np.zeros(self.n_layers * sizeof(Layer), np.uint8)
         self.layers = <Layer*> _address(shelf)
         arrays.append(shelf)
-        for l in range(self.n_layers):
-            self.layers[l].n_in, self.layers[l].n_out = network.units[l], widths[l]
-            out = np.empty((rows, widths[l]), data.dtype)
+        for level in range(self.n_layers):
+            self.layers[level].n_in, self.layers[level].n_out = network.units[level], widths[level]
+            out = np.empty((rows, widths[level]), data.dtype)
             arrays.append(out)
-            self.layers[l].out = _address(out)
-            if l == self.n_layers - 1:
+            self.layers[level].out = _address(out)
+            if level == self.n_layers - 1:
                 break
-            rate = 0.0 if mask_key is None else network.dropout[l]
-            self.layers[l].activation = network.activations[l]
-            set_drop(&self.layers[l].drop, rate)
+            rate = 0.0 if mask_key is None else network.dropout[level]
+            self.layers[level].activation = network.activations[level]
+            set_drop(&self.layers[level].drop, rate)
             if mask_key is not None:
-                self.layers[l].drop.key = mix(<uint64_t> mask_key + <uint64_t> (l + 1))
-            if slope_needed(self.layers[l].activation, rate):
-                slope = np.empty((rows, widths[l]), data.dtype)
+                self.layers[level].drop.key = mix(<uint64_t> mask_key + <uint64_t> (level + 1))
+            if slope_needed(self.layers[level].activation, rate):
+                slope = np.empty((rows, widths[level]), data.dtype)
                 arrays.append(slope)
-                self.layers[l].slope = _address(slope)
+                self.layers[level].slope = _address(slope)
         set_drop(&self.input_drop, 0.0 if mask_key is None else network.input_dropout)
         if mask_key is not None:
             self.input_drop.key = mix(<uint64_t> mask_key)
@@ -120,12 +120,12 @@ cdef class Scratch:
 
     cdef void bind(self, const char* theta, char* grad, Py_ssize_t itemsize, bint intercept):
         """Let the layers' parameters, and their gradients, be those of the flat arrays."""
-        cdef Py_ssize_t l, at = 0
-        for l in range(self.n_layers):
-            self.layers[l].W = theta + at * itemsize
-            self.layers[l].gW = NULL if grad == NULL else grad + at * itemsize
-            at += self.layers[l].n_in * self.layers[l].n_out
-        for l in range(self.n_layers):
-            self.layers[l].b = theta + at * itemsize if intercept else NULL
-            self.layers[l].gb = NULL if grad == NULL else grad + at * itemsize
-            at += self.layers[l].n_out
+        cdef Py_ssize_t level, at = 0
+        for level in range(self.n_layers):
+            self.layers[level].W = theta + at * itemsize
+            self.layers[level].gW = NULL if grad == NULL else grad + at * itemsize
+            at += self.layers[level].n_in * self.layers[level].n_out
+        for level in range(self.n_layers):
+            self.layers[level].b = theta + at * itemsize if intercept else NULL
+            self.layers[level].gb = NULL if grad == NULL else grad + at * itemsize
+            at += self.layers[level].n_out

@@ -13,7 +13,7 @@ def predict(X, coefs, intercepts, activations):
     coefs, intercepts : lists of C-ordered arrays of X's dtype, one a layer
     activations : codes, one a hidden layer
     """
-    cdef Py_ssize_t n_layers = len(coefs), l, widest = 1, rows, n = X.shape[0]
+    cdef Py_ssize_t n_layers = len(coefs), level, widest = 1, rows, n = X.shape[0]
     cdef Rows source
     cdef Layer* layers
     cdef bint is_float = X.dtype == np.float32
@@ -37,22 +37,22 @@ def predict(X, coefs, intercepts, activations):
     shelf = np.zeros(n_layers * sizeof(Layer), np.uint8)
     layers = <Layer*> _address(shelf)
     d = source.d
-    for l in range(n_layers):
-        W, b = coefs[l], intercepts[l]
+    for level in range(n_layers):
+        W, b = coefs[level], intercepts[level]
         if W.shape[:1] != (d,) or W.ndim != 2 or W.dtype != dtype or not W.flags.c_contiguous:
-            raise ValueError(f"layer {l} must have a C-ordered {dtype} array of {d} rows")
+            raise ValueError(f"layer {level} must have a C-ordered {dtype} array of {d} rows")
         d = W.shape[1]
-        layers[l].n_in, layers[l].n_out = W.shape
-        layers[l].W = _address(W)
-        layers[l].b = _vector(b, dtype, d, f"the intercepts of layer {l}")
-        if l < n_layers - 1:
-            layers[l].activation = activations[l]
-            widest = max(widest, layers[l].n_out)
+        layers[level].n_in, layers[level].n_out = W.shape
+        layers[level].W = _address(W)
+        layers[level].b = _vector(b, dtype, d, f"the intercepts of layer {level}")
+        if level < n_layers - 1:
+            layers[level].activation = activations[level]
+            widest = max(widest, layers[level].n_out)
     result = np.empty((n, d), dtype)
     rows = min(max(PREDICT_ELEMENTS // (2 * widest), 16), BLOCK_ROWS, max(n, 1))
     buffers = np.empty((2, rows, widest), dtype)
-    for l in range(n_layers - 1):
-        layers[l].out = _address(buffers[l % 2])
+    for level in range(n_layers - 1):
+        layers[level].out = _address(buffers[level % 2])
     out = _address(result)
     with nogil:
         if is_float:

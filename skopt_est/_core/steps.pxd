@@ -3,20 +3,46 @@ from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
-from skopt_est._core.lazy cimport Steps, catch_up
+from skopt_est._core.lazy cimport Steps, catch_up, side_by_side
 from skopt_est._core.rows cimport Rows
-from skopt_est._core.solvers cimport N_SLOTS_MAX, Hyper, data_step, prox, slot_of_D
+from skopt_est._core.solvers cimport N_COEFFICIENTS, N_SLOTS_MAX, Hyper, data_step, prox, slot_of_D
 from skopt_est._core.types cimport real
 
 
 cdef enum:
     CHUNK = 512                 # parameters between the data step and the proximal step
     N_GATHERED = (N_SLOTS_MAX + 5) * CHUNK
+    WIDE = 32                   # parameters of a feature that are stepped where they lie
+    SIDE_BY_SIDE = 8            # and from which a vector of them catches up
+    VECTOR_STEPS = 32           # missed steps that are sooner made than computed one by one
+
+
+cdef inline void catch_up_feature(
+    real* theta, real* grad, real** slots, Py_ssize_t p, Py_ssize_t k, Py_ssize_t first,
+    Py_ssize_t now, const Hyper* h, const Steps* steps, const real* l1, const real* l2,
+    double* average,
+) noexcept nogil:
+    """The k parameters of a feature, from p on, untouched by steps first, ..., now - 1. Their
+    gradient is zero."""
+    cdef Py_ssize_t c, s
+    cdef real spare[CHUNK]
+    if k >= SIDE_BY_SIDE and average == NULL:
+        if side_by_side(theta, slots, p, k, first, now, h, steps, l1, l2):
+            return
+        if now - first <= VECTOR_STEPS:
+            for s in range(first, now):
+                step(theta, grad, slots, p, p + k, spare, h,
+                     steps.coefficients + s * N_COEFFICIENTS, l1, l2, steps.penalised,
+                     h.weight_decay)
+            return
+    for c in range(p, p + k):
+        catch_up(theta, slots, c, first, now, h, steps, l1, l2, average)
 
 
 cdef inline void touch(
     const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t now,
-    int32_t* last_seen, int32_t* touched, Py_ssize_t* n_touched, real* theta, real** slots,
+    int32_t* last_seen, int32_t* touched, Py_ssize_t* n_touched, real* theta, real* grad,
+    real** slots,
     Py_ssize_t k, const Hyper* h, const Steps* steps, const real* l1, const real* l2,
     double* average,
 ) noexcept nogil:
@@ -25,7 +51,7 @@ cdef inline void touch(
     last_seen[j] is the number of this epoch's steps that feature j has had; minus that number,
     less one, while it is in the batch at hand.
     """
-    cdef Py_ssize_t i, row, c
+    cdef Py_ssize_t i, row
     cdef int64_t p
     cdef int32_t j
     for i in range(start, start + count):
@@ -35,8 +61,8 @@ cdef inline void touch(
             if last_seen[j] < 0:
                 continue
             if last_seen[j] < now and steps.moves_without_gradient:
-                for c in range(j * k, (j + 1) * k):
-                    catch_up(theta, slots, c, last_seen[j], now, h, steps, l1, l2, average)
+                catch_up_feature(theta, grad, slots, j * k, k, last_seen[j], now, h, steps, l1, l2,
+                                 average)
             last_seen[j] = -1 - <int32_t> now
             touched[n_touched[0]] = j
             n_touched[0] += 1
@@ -117,7 +143,7 @@ cdef inline void step_listed(
     cdef real* part_l1 = w + 3 * CHUNK
     cdef real* part_l2 = w + 4 * CHUNK
     cdef int slot = slot_of_D(h.code)
-    if k > CHUNK:
+    if k >= WIDE:
         for i in range(n_touched):
             p = touched[i] * k
             step(theta, grad, slots, p, p + k, D, h, c, l1, l2, penalised, h.weight_decay)
@@ -183,12 +209,13 @@ cdef inline void put(
 
 
 cdef inline void flush(
-    real* theta, real** slots, Py_ssize_t d, Py_ssize_t now, int32_t* last_seen, Py_ssize_t k,
-    const Hyper* h, const Steps* steps, const real* l1, const real* l2, double* average,
+    real* theta, real* grad, real** slots, Py_ssize_t d, Py_ssize_t now, int32_t* last_seen,
+    Py_ssize_t k, const Hyper* h, const Steps* steps, const real* l1, const real* l2,
+    double* average,
 ) noexcept nogil:
-    cdef Py_ssize_t j, c
+    cdef Py_ssize_t j
     for j in range(d):
         if last_seen[j] < now and steps.moves_without_gradient:
-            for c in range(j * k, (j + 1) * k):
-                catch_up(theta, slots, c, last_seen[j], now, h, steps, l1, l2, average)
+            catch_up_feature(theta, grad, slots, j * k, k, last_seen[j], now, h, steps, l1, l2,
+                             average)
         last_seen[j] = 0
