@@ -209,7 +209,9 @@ def fit(parts, task, hidden, arm, lr, seed):
     )
     rng = np.random.default_rng(seed)
     best, best_state, reference, waited = math.inf, None, math.inf, 0
-    for _ in range(MAX_EPOCHS):
+    epoch = 0
+    while epoch < MAX_EPOCHS:
+        epoch += 1
         net.train()
         order = torch.as_tensor(rng.permutation(len(X)))
         for rows in order.split(size):

@@ -341,7 +341,8 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
                     "form, or precondition=False."
                 )
             held = problem.held_out(X_val, Y, rows, weights)
-            return lambda theta: -held.loss_value(theta)
+            scratch = held.scratch()
+            return lambda theta: -held.loss_value(theta, scratch)
         evaluate = scorer_of(self, self.scoring)
 
         def score(theta: Array) -> float:

@@ -35,7 +35,7 @@ def run(
     split = bool(l1.any())
     max_iter = 1 if one_iteration else settings.max_iter
     theta, grad = np.empty_like(state.theta), np.empty_like(state.theta)
-    evaluations, clock = 0, time.perf_counter()
+    evaluations, clock, scratch = 0, time.perf_counter(), objective.scratch()
     last_x, last_loss = np.empty(0), np.inf
 
     def join(x: Array) -> Array:
@@ -49,7 +49,7 @@ def run(
     def fun(x: Array) -> tuple[float, Array]:
         nonlocal evaluations, last_x, last_loss
         evaluations += 1
-        value, last_loss = objective.training_value(join(x), grad)
+        value, last_loss = objective.training_value(join(x), grad, scratch)
         last_x = x.copy()
         g = grad / root
         if not split:

@@ -166,12 +166,13 @@ class MLPEstimator(OptimizerEstimator):
         check_is_fitted(self)
         X = check_rows(self, X, reset=False, dtype=[np.float64, np.float32])
         dtype = self.coefs_[0].dtype
+        # as they are, unless somebody put others in their place
         coefs = [np.ascontiguousarray(W, dtype) for W in self.coefs_]
         intercepts = [np.ascontiguousarray(b, dtype) for b in self.intercepts_]
         codes = [engine.ACTIVATION_CODES[name] for name in self._activations]
         n = X.shape[0]
-        if X.dtype == dtype and n == 1:
-            return engine.predict(X, coefs, intercepts, codes)  # too little work for threads
+        if n == 1:  # too little work for threads
+            return engine.predict(X.astype(dtype, copy=False), coefs, intercepts, codes)
         with one_blas_thread():
             if X.dtype == dtype:
                 return engine.predict(X, coefs, intercepts, codes)

@@ -56,21 +56,27 @@ class Objective(NamedTuple):
             return total, total
         return total, float((terms.reshape(-1, self.n_outputs) * self.unit).sum())
 
+    def scratch(self) -> engine.Scratch:
+        """Work buffers for passes over the data."""
+        return engine.Scratch(self.data, self.network)
+
     def value(self, theta: Array) -> float:
         """F at theta, exactly."""
         return self.loss_value(theta) + self.penalty(theta)
 
-    def loss_value(self, theta: Array) -> float:
+    def loss_value(self, theta: Array, scratch: engine.Scratch | None = None) -> float:
         """The data term alone, in the user's units."""
         sums = np.empty(self.n_outputs)
-        engine.value_and_gradient(self.data, theta, self.network, None, self.rows, sums)
+        engine.value_and_gradient(self.data, theta, self.network, None, self.rows, sums, None, scratch)
         return self.data_term(sums)
 
-    def training_value(self, theta: Array, grad: Array) -> tuple[float, float]:
+    def training_value(
+        self, theta: Array, grad: Array, scratch: engine.Scratch | None = None
+    ) -> tuple[float, float]:
         """What training minimises, and F. `grad` receives the gradient of the former's smooth
         part: with the L2 term, without the L1 term."""
         sums = np.empty(self.n_outputs)
-        value = engine.value_and_gradient(self.data, theta, self.network, grad, self.rows, sums)
+        value = engine.value_and_gradient(self.data, theta, self.network, grad, self.rows, sums, None, scratch)
         n, (penalty, in_users) = self.layout.n_weights, self._penalties(theta)
         grad[:n] += self.l2 * theta[:n]
         return value + penalty, self.data_term(sums) + in_users

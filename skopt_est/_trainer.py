@@ -155,6 +155,10 @@ class Trainer:
         self.n_batches = -(-len(objective.rows) // settings.batch_size)
 
     @cached_property
+    def scratch(self) -> engine.Scratch:
+        return self.objective.scratch()
+
+    @cached_property
     def model(self) -> engine.Model:
         state, objective = self.state, self.objective
         return engine.Model(
@@ -285,7 +289,9 @@ class Trainer:
         if self.objective.network.drops:
             options["mask_key"] = engine.next_word(state.rng)
         return engine.run_epoch(
-            self.objective.data, self.model, rows, self.settings.batch_size, coefficients, **options
+            *(self.objective.data, self.model, self.scratch),
+            *(rows, self.settings.batch_size, coefficients),
+            **options,
         )
 
     def _halve_after_rise(self) -> None:

@@ -1,7 +1,11 @@
 # Part of engine.pyx: the given data of a fit.
 
 cdef void* _address(object array) except? NULL:
-    return <void*> <size_t> array.ctypes.data
+    """Where a C-contiguous array lies; it stays there as long as somebody keeps it."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    PyBuffer_Release(&view)
+    return view.buf
 
 
 cdef const void* _vector(object array, object dtype, Py_ssize_t n, str name) except? NULL:
@@ -12,7 +16,7 @@ cdef const void* _vector(object array, object dtype, Py_ssize_t n, str name) exc
         raise ValueError(
             f"{name} must be a contiguous {dtype} array of shape ({n},), got {array.dtype} "
             f"{array.shape}")
-    return <const void*> <size_t> array.ctypes.data
+    return _address(array)
 
 
 cdef class Data:
@@ -68,13 +72,13 @@ cdef class Data:
         else:
             if not X.flags.c_contiguous:
                 raise ValueError("X must be C-contiguous")
-            self.rows.values = <const void*> <size_t> X.ctypes.data
+            self.rows.values = _address(X)
             self.rows.indices = NULL
             self._keep = (X, Y, row_weight, shift, inv_scale)
         if Y.ndim != 2 or Y.shape[0] != self.n or not Y.flags.c_contiguous or Y.dtype != dtype:
             raise ValueError(f"Y must be a C-contiguous {dtype} array with {self.n} rows")
         self.target_columns = Y.shape[1]
-        self.targets = <const void*> <size_t> Y.ctypes.data
+        self.targets = _address(Y)
         self.weights = _vector(row_weight, dtype, self.n, "row_weight")
         if shift is not None and inv_scale is None:
             raise ValueError("shift needs inv_scale")

@@ -15,8 +15,8 @@ cdef struct Drop:
     double scale            # what is kept is multiplied by
 
 
-cdef inline void set_drop(Drop* drop, double rate) noexcept nogil:
-    drop.key = 0
+cdef inline void set_drop(Drop* drop, double rate, uint64_t key) noexcept nogil:
+    drop.key = key
     drop.kept = 0 if rate == 0 else <uint64_t> ((1 - rate) * 4294967296.0)
     drop.scale = 1 / (1 - rate)
 

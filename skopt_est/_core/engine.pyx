@@ -6,6 +6,7 @@ objects, so that several models can be trained on one `Data`.
 """
 import numpy as np
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
@@ -142,6 +143,7 @@ include "predict.pxi"
 
 def value_and_gradient(
     Data data, theta, Network network, grad, order=None, sums=None, mask_key=None,
+    Scratch scratch=None,
 ):
     """Mean loss over the rows of `order` (all rows if None); `grad` is filled unless None.
 
@@ -152,13 +154,14 @@ def value_and_gradient(
     sums : float64 array (k,) or None; filled with the mean loss of each output
     mask_key : int or None
         Key of the dropout masks, None for none.
+    scratch : Scratch or None
+        Work buffers, so as to allocate them once for many calls.
 
     Returns
     -------
     float
         The sum of the outputs' mean losses.
     """
-    cdef Scratch scratch = Scratch(data, network, mask_key)
     cdef Py_ssize_t count = data.n if order is None else order.shape[0]
     cdef const int32_t* rows = <const int32_t*> _vector(order, np.dtype(np.int32), count, "order")
     cdef const void* t = _vector(theta, data.dtype, network.size, "theta")
@@ -167,6 +170,9 @@ def value_and_gradient(
         raise ValueError("order holds an index that is not a row")
     if grad is not None and (data.sparse or count == 0 or not network.fit_intercept):
         grad[:] = 0
+    if scratch is None:
+        scratch = Scratch(data, network)
+    scratch.begin(data, network, mask_key)
     scratch.bind(<const char*> t, <char*> g, theta.itemsize, network.fit_intercept)
     with nogil:
         if data.is_float:
@@ -203,7 +209,7 @@ def _powers(double ratio, double decay_1, double decay_2):
 
 
 def run_epoch(
-    Data data, Model model, int32_t[::1] order, Py_ssize_t batch_size,
+    Data data, Model model, Scratch scratch, int32_t[::1] order, Py_ssize_t batch_size,
     double[:, ::1] coefficients, tail=None, double ratio=0.0, double decay_1=0.0,
     double decay_2=0.0, kept=None, Py_ssize_t average_from=0, mask_key=None,
 ):
@@ -220,7 +226,6 @@ def run_epoch(
     mask_key : key of this epoch's dropout masks; None: nothing is dropped
     """
     cdef Py_ssize_t n = order.shape[0], n_steps = coefficients.shape[0]
-    cdef Scratch scratch = Scratch(data, model.network, mask_key)
     cdef Steps steps
     cdef double[::1] rate_sum, rate_square_sum, tail_view, tail_sum, decay_sum
     cdef double[:, ::1] powers
@@ -272,6 +277,7 @@ def run_epoch(
         steps.moves_without_gradient = (
             model.penalised or model.average is not None or tail is not None
             or steps.decay_sum != NULL)
+    scratch.begin(data, model.network, mask_key)
     scratch.bind(<const char*> _address(model.theta), <char*> _address(model._grad),
                  model.theta.itemsize, model.network.fit_intercept)
     if data.sparse:
@@ -308,16 +314,16 @@ cdef int _epoch(
     cdef const double* c
     cdef const Hyper* h = &model.hyper
     with gil:
-        theta = <real*> <size_t> model.theta.ctypes.data
-        grad = <real*> <size_t> model._grad.ctypes.data
-        l1 = <real*> <size_t> model.l1.ctypes.data
-        l2 = <real*> <size_t> model.l2.ctypes.data
+        theta = <real*> _address(model.theta)
+        grad = <real*> _address(model._grad)
+        l1 = <real*> _address(model.l1)
+        l2 = <real*> _address(model.l2)
         if model.average is not None:
-            average = <double*> <size_t> model.average.ctypes.data
+            average = <double*> _address(model.average)
         for i in range(N_SLOTS_MAX):
             slots[i] = NULL
             if i < model.n_slots:
-                slots[i] = (<real*> <size_t> model.slots.ctypes.data) + i * size
+                slots[i] = (<real*> _address(model.slots)) + i * size
     if (
         not lazy and batch_size == 1 and k == 1 and average == NULL and limit == 0
         and model.n_layers == 1 and data.rows.indices == NULL and scratch.input_drop.kept == 0
@@ -403,8 +409,8 @@ cdef int _single_epoch(
     with gil:
         padded = np.zeros(PADDED_ROWS * width + LANES, model.theta.dtype)
         # to the next cache line
-        j = (-(<size_t> padded.ctypes.data) % 64) // sizeof(real)
-        base = (<real*> <size_t> padded.ctypes.data) + j
+        j = (-(<size_t> _address(padded)) % 64) // sizeof(real)
+        base = (<real*> _address(padded)) + j
     p.w, p.G, p.l1, p.l2 = base, base + width, base + 2 * width, base + 3 * width
     p.threshold, p.factor = base + 4 * width, base + 5 * width
     p.a, p.b = base + 6 * width, base + 7 * width

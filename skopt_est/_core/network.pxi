@@ -47,10 +47,12 @@ cdef class Scratch:
 
     Parameters
     ----------
-    data : Data
+    data : Data, or other rows of the same width
     network : Network
-    mask_key : int or None; None: nothing is dropped
     """
+    cdef Network network
+    cdef bint sparse
+    cdef object dtype
     cdef object _arrays
     cdef Layer* layers
     cdef Py_ssize_t n_layers
@@ -61,10 +63,10 @@ cdef class Scratch:
     cdef void* weight
     cdef void* spare            # (block_rows, widest hidden layer), twice
     cdef void* other
-    cdef Py_ssize_t block_rows
+    cdef Py_ssize_t block_rows, target_columns
     cdef double[::1] params, scales, sums
 
-    def __init__(self, Data data, Network network, mask_key=None):
+    def __init__(self, Data data, Network network):
         cdef Py_ssize_t k = network.n_outputs, level
         widths = network.units[1:]
         cdef Py_ssize_t rows = BLOCK_ELEMENTS // max(data.d, 1)
@@ -99,24 +101,34 @@ cdef class Scratch:
             self.layers[level].out = _address(out)
             if level == self.n_layers - 1:
                 break
-            rate = 0.0 if mask_key is None else network.dropout[level]
             self.layers[level].activation = network.activations[level]
-            set_drop(&self.layers[level].drop, rate)
-            if mask_key is not None:
-                self.layers[level].drop.key = mix(<uint64_t> mask_key + <uint64_t> (level + 1))
-            if slope_needed(self.layers[level].activation, rate):
+            if slope_needed(self.layers[level].activation, network.dropout[level]):
                 slope = np.empty((rows, widths[level]), data.dtype)
                 arrays.append(slope)
                 self.layers[level].slope = _address(slope)
-        set_drop(&self.input_drop, 0.0 if mask_key is None else network.input_dropout)
-        if mask_key is not None:
-            self.input_drop.key = mix(<uint64_t> mask_key)
         self.z = self.layers[self.n_layers - 1].out
         self._arrays = arrays
+        self.network, self.dtype, self.sparse = network, data.dtype, data.sparse
+        self.target_columns = data.target_columns
         self.block_rows = rows
         self.params = np.array(np.broadcast_to(np.asarray(data.params, np.float64), (k,)))
         self.scales = np.array(np.broadcast_to(np.asarray(data.scales, np.float64), (k,)))
         self.sums = np.zeros(k)
+
+    cdef int begin(self, Data data, Network network, mask_key) except -1:
+        """Before a pass over data: sums at zero, and the keys of its dropout masks (None: nothing
+        is dropped)."""
+        cdef Py_ssize_t level
+        cdef uint64_t key = 0 if mask_key is None else mask_key
+        if (network is not self.network or data.dtype != self.dtype or data.sparse != self.sparse
+                or data.target_columns != self.target_columns):
+            raise ValueError("the work buffers were made for another network or kind of data")
+        self.sums[:] = 0
+        set_drop(&self.input_drop, 0.0 if mask_key is None else network.input_dropout, mix(key))
+        for level in range(self.n_layers - 1):
+            set_drop(&self.layers[level].drop, 0.0 if mask_key is None else network.dropout[level],
+                     mix(key + <uint64_t> (level + 1)))
+        return 0
 
     cdef void bind(self, const char* theta, char* grad, Py_ssize_t itemsize, bint intercept):
         """Let the layers' parameters, and their gradients, be those of the flat arrays."""

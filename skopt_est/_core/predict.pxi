@@ -16,6 +16,8 @@ def predict(X, coefs, intercepts, activations):
     cdef Py_ssize_t n_layers = len(coefs), level, widest = 1, rows, n = X.shape[0]
     cdef Rows source
     cdef Layer* layers
+    cdef char* place
+    cdef Py_ssize_t itemsize = X.dtype.itemsize
     cdef bint is_float = X.dtype == np.float32
     dtype = X.dtype
     if dtype not in (np.float32, np.float64):
@@ -50,9 +52,10 @@ def predict(X, coefs, intercepts, activations):
             widest = max(widest, layers[level].n_out)
     result = np.empty((n, d), dtype)
     rows = min(max(PREDICT_ELEMENTS // (2 * widest), 16), BLOCK_ROWS, max(n, 1))
-    buffers = np.empty((2, rows, widest), dtype)
+    buffers = np.empty(2 * rows * widest, dtype)
+    place = <char*> _address(buffers)
     for level in range(n_layers - 1):
-        layers[level].out = _address(buffers[level % 2])
+        layers[level].out = place + (level % 2) * rows * widest * itemsize
     out = _address(result)
     with nogil:
         if is_float:
