@@ -11,7 +11,7 @@ so a fit that fails leaves the estimator as it was.
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any, Self
 
@@ -176,42 +176,50 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             score = None if validation is None else self._scorer(validation, problem)
             batch_size = self._batch_size(solver, len(rows))
 
-            def trainer_from(start: Array | None, seed: int) -> Trainer:
-                state, record = self._state_and_record(
-                    problem, solver, batch_size, start, seed, resumed
-                )
-                loop = self._settings(problem, batch_size)
-                return Trainer(problem.objective, solver, loop, state, record, score)
+            def trainings(start: Array | None, seed: int) -> Iterator[Trainer]:
+                """Those of this fit, none of them begun."""
+                for left in range(1 if resumed or partial else self.n_init, 0, -1):
+                    state, record = self._state_and_record(
+                        problem, solver, batch_size, start, seed, resumed
+                    )
+                    loop = self._settings(problem, batch_size)
+                    yield Trainer(problem.objective, solver, loop, state, record, score)
+                    if left > 1:
+                        start, seed = draw()
 
-            n_trainings = 1 if resumed or partial else self.n_init
-            finished: list[Trainer] = []
-            try:
-                for left in range(n_trainings - 1, -1, -1):
-                    trainer = trainer_from(*first)
-                    try:
-                        self._train(trainer, partial)
-                        finished = [self._better(*finished, trainer)]
-                    except Diverged:
-                        if not finished and not left:
-                            raise
-                    first = draw() if left else first
-                (best,) = finished
-                theta = self._finish(best, problem, partial)
-            except KeyboardInterrupt:
-                if trainer not in finished and len(trainer.record.history) > trainer.begun:
-                    trainer.restore_best()
-                    finished.append(trainer)
-                if finished:
-                    best = self._better(*finished)
-                    self._publish(best, problem, best.state.model_parameters())
-                raise
+            best, theta = self._best_of(trainings(*first), problem, partial)
         self._publish(best, problem, theta)
         if best.record.warning is not None:
             warn_not_converged(best.record.warning)
 
-    @staticmethod
-    def _better(*trainers: Trainer) -> Trainer:
-        return trainers[0] if len(trainers) == 1 else min(trainers, key=Trainer.outcome)
+    def _best_of(
+        self, trainings: Iterator[Trainer], problem: Problem, partial: bool
+    ) -> tuple[Trainer, Array]:
+        """Run the trainings; the best of them and its parameters. One that diverged at once is
+        passed over if there are others. An interruption publishes what there is, then goes on."""
+        best: Trainer | None = None
+        trainer: Trainer | None = None
+        failure: Diverged | None = None
+        try:
+            for trainer in trainings:
+                try:
+                    self._train(trainer, partial)
+                except Diverged as error:
+                    failure = error
+                    continue
+                if best is None or trainer.outcome() < best.outcome():
+                    best = trainer
+            if best is None:
+                raise failure or RuntimeError("no training was asked for")
+            return best, self._finish(best, problem, partial)
+        except KeyboardInterrupt:
+            if trainer is not None and trainer is not best and trainer.has_begun():
+                trainer.restore_best()
+                if best is None or trainer.outcome() < best.outcome():
+                    best = trainer
+            if best is not None:
+                self._publish(best, problem, best.state.model_parameters())
+            raise
 
     # -- steps of the walk, in order ---------------------------------------------------------
 

@@ -261,8 +261,9 @@ default="constant"
     ``n_iter_no_change=inf``.
 
 learning_rate_init : float or "auto", default="auto"
-    The first learning rate. "auto" is 0.001, but 0.01 for "adagrad" and 0.1 for "gd", which
-    halves it where a step raised the objective. Unused by "lbfgs".
+    The first learning rate. "auto" is 0.001 for "sgd", "adam" and "rmsprop", 0.003 for "adamw",
+    "nadam" and "amsgrad", 0.03 for "adagrad", and 0.3 for "gd", which halves it where a step raised
+    the objective. Unused by "lbfgs".
 
 max_iter : int, default=200
     Most epochs of one fit; for "lbfgs" iterations. The horizon of "cosine", "one_cycle" and
@@ -295,6 +296,10 @@ beta_2 : float in [0, 1), default=0.999
 epsilon : float, default=1e-8
     Added to the root in "adagrad", "rmsprop" and the four of Adam's kind, after bias correction.
 
+validation_fraction : float in (0, 1), default=0.1
+    Share of the rows that `early_stopping` holds out where `fit` is not given `X_val` and `y_val`:
+    at least two, stratified by class unless y is a matrix.
+
 n_iter_no_change : int or inf, default=10
     Training has stalled after exactly so many epochs in a row that did not improve.
 
@@ -322,8 +327,8 @@ average : bool or int, default=False
 
 n_init : int, default=1
     Trainings of a fit, each from other initial weights. With `early_stopping` that with the best
-    validation score is kept, else that with the least objective. A resumed fit goes on with the
-    one that was kept.
+    validation score is kept, else that with the least objective. `partial_fit` makes one; a
+    resumed fit goes on with the one that was kept.
 """
 
 MLP_ATTRIBUTES = """\
@@ -363,7 +368,8 @@ def document(parameters: tuple[str, ...] = (), **texts: str) -> Callable[[type],
         own = {**texts, "parameters": in_signature_order(cls, *parameters)}
         cls.__doc__ = fill(cls.__doc__ or "", "    ", own)
         for name in ("fit", "partial_fit"):
-            method = getattr(cls, name)
+            method = vars(cls)[name]
+            method = getattr(method, "fn", method)  # what available_if wraps
             method.__doc__ = fill(method.__doc__ or "", "        ", own)
         return cls
 

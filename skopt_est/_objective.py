@@ -67,7 +67,9 @@ class Objective(NamedTuple):
     def loss_value(self, theta: Array, scratch: engine.Scratch | None = None) -> float:
         """The data term alone, in the user's units."""
         sums = np.empty(self.n_outputs)
-        engine.value_and_gradient(self.data, theta, self.network, None, self.rows, sums, None, scratch)
+        engine.value_and_gradient(
+            self.data, theta, self.network, None, self.rows, sums, None, scratch
+        )
         return self.data_term(sums)
 
     def training_value(
@@ -76,7 +78,9 @@ class Objective(NamedTuple):
         """What training minimises, and F. `grad` receives the gradient of the former's smooth
         part: with the L2 term, without the L1 term."""
         sums = np.empty(self.n_outputs)
-        value = engine.value_and_gradient(self.data, theta, self.network, grad, self.rows, sums, None, scratch)
+        value = engine.value_and_gradient(
+            self.data, theta, self.network, grad, self.rows, sums, None, scratch
+        )
         n, (penalty, in_users) = self.layout.n_weights, self._penalties(theta)
         grad[:n] += self.l2 * theta[:n]
         return value + penalty, self.data_term(sums) + in_users

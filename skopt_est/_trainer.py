@@ -273,10 +273,10 @@ class Trainer:
         state, average_from = self.state, self.settings.average_from
         age = t - state.n_updates + state.n_moments
         coefficients = self.solver.coefficients(age, rates, state.extras)
-        momentum = self.solver.momentum_of(coefficients)
         options: dict[str, Any] = {}
         kept = self.solver.kept(rates)
-        if self.objective.data.sparse and momentum is not None:
+        sparse = self.objective.data.sparse
+        if sparse and (momentum := self.solver.momentum_of(coefficients)) is not None:
             weights, ratio = np.ascontiguousarray(momentum.weights), min(momentum.ratio, 1.0)
             tail = engine.momentum_tail(weights, ratio, kept)
             options = {"tail": tail, "kept": kept, **momentum._asdict()}
@@ -311,6 +311,10 @@ class Trainer:
         self.state.rate = lower
         self.monitor.reset_patience()
         return True
+
+    def has_begun(self) -> bool:
+        """Whether an epoch is complete."""
+        return len(self.record.history) > self.begun
 
     def outcome(self) -> float:
         """What the weights are worth, to be made smaller: the best validation score, negated, if

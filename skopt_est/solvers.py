@@ -105,7 +105,7 @@ class GD(Solver):
 
     name = "gd"
     full_batch = True
-    network_rate = 0.1
+    network_rate = 0.3
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Adagrad(Solver):
     name = "adagrad"
     slots = ("G",)
     auto_rate = 0.1
-    network_rate = 0.01
+    network_rate = 0.03
 
 
 @dataclass(frozen=True)
@@ -181,6 +181,7 @@ class AdamW(Adam):
     """
 
     name = "adamw"
+    network_rate = 0.003
 
     def hyper(self):
         return {**super().hyper(), "weight_decay": self.weight_decay}
@@ -201,6 +202,7 @@ class NAdam(Adam):
     / (sqrt(v̂) + epsilon)`` (Dozat 2016), as PyTorch has it."""
 
     name = "nadam"
+    network_rate = 0.003
 
     def coefficients(self, t, rates, extras):
         out = super().coefficients(t, rates, extras)
@@ -220,6 +222,7 @@ class AMSGrad(Adam):
     (Reddi, Kale & Kumar 2018)."""
 
     name = "amsgrad"
+    network_rate = 0.003
     slots = ("m", "v", "top", "D")
 
     def momentum_of(self, coefficients):
