@@ -5,9 +5,16 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from benchmarks import epochs, optimum, rare, report, solvers
+from benchmarks import epochs, networks, optimum, rare, rates, report, solvers
 
-COMMANDS = {"epochs": epochs, "optimum": optimum, "rare": rare, "solvers": solvers}
+COMMANDS = {
+    "epochs": epochs,
+    "networks": networks,
+    "optimum": optimum,
+    "rare": rare,
+    "rates": rates,
+    "solvers": solvers,
+}
 
 
 def main() -> None:

@@ -179,8 +179,9 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             def trainings(start: Array | None, seed: int) -> Iterator[Trainer]:
                 """Those of this fit, none of them begun."""
                 for left in range(1 if resumed or partial else self.n_init, 0, -1):
+                    theta = problem.start(start, partial)
                     state, record = self._state_and_record(
-                        problem, solver, batch_size, start, seed, resumed
+                        problem, solver, batch_size, theta, seed, resumed
                     )
                     loop = self._settings(problem, batch_size)
                     yield Trainer(problem.objective, solver, loop, state, record, score)
@@ -270,7 +271,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         problem: Problem,
         solver: Solver,
         batch_size: int,
-        start: Array | None,
+        theta: Array,
         seed: int,
         resumed: bool,
     ) -> tuple[State, Record]:
@@ -279,7 +280,6 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         Weights, counters and the order of rows go on; so do the moments, the average and the
         learning rate where solver and `learning_rate_init` are still the same.
         """
-        theta = problem.start() if start is None else start
         slots = np.zeros((solver.n_slots(), len(theta)), theta.dtype)
         state = State(theta, slots, np.zeros(1), np.array([seed], np.uint64), rate=0.0)
         record = Record()

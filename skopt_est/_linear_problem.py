@@ -51,7 +51,7 @@ class LinearProblem(Problem):
     def data(self, X, Y, weights):
         return _data(X, Y, self.targets.loss, weights, self.scaling)
 
-    def start(self):
+    def start(self, drawn, more_to_come):
         """Zeros and, in standardised units, the best constant."""
         theta = np.zeros(self.objective.layout.size, self.X.dtype)
         loss = self.targets.loss

@@ -106,9 +106,18 @@ class NetworkProblem(Problem):
     def data(self, X, Y, weights):
         return _data(X, Y, self.targets.loss, weights, self.scaling, 0.0)
 
-    def start(self):
-        """A place for the parameters: networks start at random ones."""
-        return np.zeros(self.objective.layout.size, self.X.dtype)
+    def start(self, drawn, more_to_come):
+        """The random parameters, but zeros for columns that are zero in all rows, if there is a
+        penalty: the objective has its minimum there. A weight that never has a gradient gives an
+        adaptive solver no scale for a step; it would keep its random start, by which rows with
+        something in that column would be predicted."""
+        objective = self.objective
+        if drawn is None:
+            return np.zeros(objective.layout.size, self.X.dtype)
+        if not more_to_come and (objective.l1.any() or objective.l2.any()):
+            squares = _scaling.column_squares(self.X, self.rows, self.weights)
+            objective.layout.weights(drawn)[0][squares == 0] = 0
+        return drawn
 
     def magnitude(self):
         loss, Y = self.targets.loss, self.scaling.targets(self.targets.Y)

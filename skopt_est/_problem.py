@@ -50,8 +50,9 @@ class Problem(ABC):
         """Other rows, with the same loss, in the same units; dropout and the like are off."""
 
     @abstractmethod
-    def start(self) -> Array:
-        """Parameters to start from."""
+    def start(self, drawn: Array | None, more_to_come: bool) -> Array:
+        """Parameters to start from. drawn: random ones, where the model has them; more_to_come:
+        whether training goes on with other rows than these."""
 
     @abstractmethod
     def automatic_rate(self, solver: Solver, batch_size: int) -> float:

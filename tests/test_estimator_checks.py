@@ -23,10 +23,16 @@ from sklearn.utils.estimator_checks import (
     estimator_checks_generator,
 )
 
-from skopt_est import LinearRegression, LogisticRegression
+from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor
 
 BOTH = (LinearRegression, LogisticRegression)
+NETWORKS = (MLPClassifier, MLPRegressor)
+EVERY = (*BOTH, *NETWORKS)
 SOLVERS = ("gd", "sgd", "adagrad", "rmsprop", "adam", "nadam", "amsgrad", "lbfgs")
+NETWORK_SOLVERS = (*SOLVERS, "adamw")
+# The least that learns the tasks of these checks
+SMALL = dict(hidden_layer_sizes=4, max_iter=20, learning_rate_init=0.1)
+GD = dict(learning_rate_init=0.5, max_iter=60)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 DENSE = "check_sample_weight_equivalence_on_dense_data"
@@ -40,22 +46,23 @@ COMPARABLE = dict(batch_size=10**6, learning_rate_init=0.1, epsilon=1.0, max_ite
 ARRAY_API_CHECKS = """
     import warnings
     from sklearn.utils.estimator_checks import estimator_checks_generator
-    from skopt_est import LinearRegression, LogisticRegression
+    from skopt_est import *
 
     warnings.simplefilter("ignore")
     done = 0
-    for cls in (LinearRegression, LogisticRegression):
-        for solver in {solvers}:
-            for estimator, check in estimator_checks_generator(cls(solver=solver)):
-                if "array_api" in str(check):
-                    check(estimator)
-                    done += 1
+    for estimator in {estimators}:
+        for estimator, check in estimator_checks_generator(estimator):
+            if "array_api" in str(check):
+                check(estimator)
+                done += 1
     print(done)
 """
 
 
 def expected_failures(est):
     """Weights against repetition, where a solver's path to the minimiser differs between them."""
+    if isinstance(est, NETWORKS):
+        return {}
     if est.solver == "sgd":
         return {DENSE: STEP_SIZE, SPARSE: STEP_SIZE}
     if est.solver == "rmsprop":
@@ -66,13 +73,17 @@ def expected_failures(est):
     return {}
 
 
-def all_checks():
-    for cls in BOTH:
-        for solver in SOLVERS:
-            est = cls(solver=solver)
-            yield from estimator_checks_generator(
-                est, expected_failed_checks=expected_failures(est), mark="xfail"
-            )
+def all_estimators():
+    linear = [cls(solver=solver) for cls in BOTH for solver in SOLVERS]
+    small = {solver: SMALL | (GD if solver == "gd" else {}) for solver in NETWORK_SOLVERS}
+    return linear + [cls(solver=s, **params) for cls in NETWORKS for s, params in small.items()]
+
+
+def all_checks(estimators=None):
+    for est in estimators or all_estimators():
+        yield from estimator_checks_generator(
+            est, expected_failed_checks=expected_failures(est), mark="xfail"
+        )
 
 
 def is_of_array_types(case):
@@ -81,7 +92,7 @@ def is_of_array_types(case):
 
 
 def name_of(value):
-    return value.func.__name__ if hasattr(value, "func") else repr(value)
+    return value.func.__name__ if hasattr(value, "func") else " ".join(repr(value).split())
 
 
 @pytest.mark.parametrize(
@@ -100,7 +111,9 @@ def test_weights_are_repetitions_for_a_solver_on_one_batch(cls, solver):
 
 
 def test_scikit_learn_checks_of_other_array_types():
-    code = textwrap.dedent(ARRAY_API_CHECKS).format(solvers=SOLVERS)
+    linear = [est for est in all_estimators() if not isinstance(est, NETWORKS)]
+    estimators = [*linear, *(cls(**SMALL) for cls in NETWORKS)]
+    code = textwrap.dedent(ARRAY_API_CHECKS).format(estimators=estimators)
     done = subprocess.run(
         [sys.executable, "-P", "-c", code],
         capture_output=True,
@@ -108,14 +121,20 @@ def test_scikit_learn_checks_of_other_array_types():
         env=os.environ | {"SCIPY_ARRAY_API": "1"},
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) == len([c for c in all_checks() if is_of_array_types(c)])
+    assert int(done.stdout) == len([c for c in all_checks(estimators) if is_of_array_types(c)])
 
 
 def data(cls, n=120):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n, 3))
     y = X @ [1.0, -2.0, 0.5] + rng.normal(scale=0.3, size=n)
-    return X, (y > 0).astype(int) if cls is LogisticRegression else y
+    return X, (y > 0).astype(int) if is_classifier(cls()) else y
+
+
+def weights_of(est):
+    if isinstance(est, NETWORKS):
+        return np.concatenate([np.ravel(array) for array in est.coefs_ + est.intercepts_])
+    return np.append(est.coef_, est.intercept_)
 
 
 def frame(cls):
@@ -127,7 +146,7 @@ PREDICTIONS = ("predict", "decision_function", "predict_proba", "predict_log_pro
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-@pytest.mark.parametrize("cls", BOTH)
+@pytest.mark.parametrize("cls", EVERY)
 def test_frames_give_names_and_no_warnings(cls, early_stopping):
     X, y = frame(cls)
     est = cls(max_iter=60, random_state=0, early_stopping=early_stopping, scoring=None, tol=1.0)
@@ -155,20 +174,24 @@ def test_validation_scores_of_a_frame_do_not_warn_about_names(scoring):
     assert len(est.validation_scores_) == est.n_iter_
 
 
-@pytest.mark.parametrize("cls", BOTH)
+@pytest.mark.parametrize("cls", EVERY)
 def test_target_as_a_series_or_a_list_is_the_same_target(cls):
     X, y = frame(cls)
     est = cls(max_iter=5, random_state=0)
-    plain = clone(est).fit(X, y).coef_
-    np.testing.assert_array_equal(clone(est).fit(X, pd.Series(y)).coef_, plain)
-    np.testing.assert_array_equal(clone(est).fit(X, list(y)).coef_, plain)
+    plain = weights_of(clone(est).fit(X, y))
+    for target in (pd.Series(y), list(y)):
+        np.testing.assert_array_equal(weights_of(clone(est).fit(X, target)), plain)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("cls", BOTH)
+@pytest.mark.parametrize(
+    ("cls", "solver"),
+    [(cls, s) for cls in EVERY for s in (NETWORK_SOLVERS if cls in NETWORKS else SOLVERS)],
+)
 def test_pipeline_and_grid_search_refit_the_best_setting(cls, solver):
     X, y = data(cls)
-    pipe = make_pipeline(StandardScaler(), cls(solver=solver, random_state=0))
+    small = SMALL | GD if cls in NETWORKS and solver == "gd" else SMALL | {"max_iter": 60}
+    small = small if cls in NETWORKS else {}
+    pipe = make_pipeline(StandardScaler(), cls(solver=solver, random_state=0, **small))
     name = cls.__name__.lower()
     alphas = [1e-4, 1e3]
     search = GridSearchCV(pipe, {f"{name}__alpha": alphas}, cv=3).fit(X, y)
@@ -178,7 +201,7 @@ def test_pipeline_and_grid_search_refit_the_best_setting(cls, solver):
     assert search.best_score_ > 0.8
     best = search.best_estimator_[-1]
     again = clone(pipe).set_params(**search.best_params_).fit(X, y)[-1]
-    np.testing.assert_array_equal(best.coef_, again.coef_)
+    np.testing.assert_array_equal(weights_of(best), weights_of(again))
 
 
 def test_cross_val_score_is_that_of_the_exact_model():
@@ -190,19 +213,21 @@ def test_cross_val_score_is_that_of_the_exact_model():
     np.testing.assert_allclose(found, exact, rtol=1e-5)
 
 
-@pytest.mark.parametrize("cls", BOTH)
+@pytest.mark.parametrize("cls", EVERY)
 def test_clone_of_a_fitted_estimator_is_unfitted_and_shares_nothing(cls):
     X, y = data(cls)
     est = cls(max_iter=5, random_state=0).fit(X, y)
     copy = clone(est)
     assert vars(copy) == est.get_params()
-    coef = est.coef_.copy()
+    before = weights_of(est).copy()
     copy.set_params(random_state=1).fit(X, y)
-    np.testing.assert_array_equal(est.coef_, coef)
-    assert not np.shares_memory(copy.coef_, est.coef_)
+    np.testing.assert_array_equal(weights_of(est), before)
+    name = "coefs_" if cls in NETWORKS else "coef_"
+    for ours, theirs in zip(getattr(copy, name), getattr(est, name), strict=True):
+        assert not np.shares_memory(ours, theirs)
 
 
-@pytest.mark.parametrize("cls", BOTH)
+@pytest.mark.parametrize("cls", EVERY)
 def test_sample_weight_and_validation_rows_are_routed_by_a_search(cls):
     X, y = data(cls)
     X_val, y_val = X[:31] + 0.1, y[:31]
@@ -216,15 +241,15 @@ def test_sample_weight_and_validation_rows_are_routed_by_a_search(cls):
         search = GridSearchCV(est, {"alpha": [1e-4]}, cv=2).fit(X, y, **extra)
         scores = cross_validate(est, X, y, params=extra, cv=2, error_score="raise")
     routed = search.best_estimator_
-    np.testing.assert_array_equal(routed.coef_, direct.coef_)
+    np.testing.assert_array_equal(weights_of(routed), weights_of(direct))
     assert routed.validation_scores_ == direct.validation_scores_
     unweighted = cls(max_iter=30, random_state=0, early_stopping=True)
     unweighted.fit(X, y, X_val=X_val, y_val=y_val)
-    assert not np.array_equal(routed.coef_, unweighted.coef_)
+    assert not np.array_equal(weights_of(routed), weights_of(unweighted))
     assert np.isfinite(scores["test_score"]).all()
 
 
-@pytest.mark.parametrize("cls", BOTH)
+@pytest.mark.parametrize("cls", EVERY)
 def test_pipeline_transforms_the_routed_validation_rows(cls):
     X, y = data(cls)
     X = X * [1.0, 100.0, 0.01] + 5.0
@@ -240,7 +265,7 @@ def test_pipeline_transforms_the_routed_validation_rows(cls):
     assert pipe[-1].validation_scores_ == direct.validation_scores_
 
 
-@pytest.mark.parametrize("cls", BOTH)
+@pytest.mark.parametrize("cls", EVERY)
 def test_metadata_that_was_not_requested_is_refused(cls):
     X, y = data(cls)
     with sklearn.config_context(enable_metadata_routing=True):
@@ -249,7 +274,7 @@ def test_metadata_that_was_not_requested_is_refused(cls):
             pipe.fit(X, y, X_val=X, y_val=y)
 
 
-@pytest.mark.parametrize("cls", BOTH)
+@pytest.mark.parametrize("cls", EVERY)
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_every_argument_can_be_requested(cls, method):
     with sklearn.config_context(enable_metadata_routing=True):
@@ -260,19 +285,24 @@ def test_every_argument_can_be_requested(cls, method):
 
 
 def test_tags_say_what_the_estimators_take():
-    for cls in BOTH:
+    for cls in EVERY:
         tags = get_tags(cls())
         assert tags.input_tags.sparse
         assert not tags.input_tags.allow_nan
         assert tags.target_tags.required
         assert tags.target_tags.single_output
-    assert is_regressor(LinearRegression())
-    assert not is_classifier(LinearRegression())
-    assert is_classifier(LogisticRegression())
-    assert not is_regressor(LogisticRegression())
-    assert get_tags(LinearRegression()).target_tags.multi_output
+    for cls in (LinearRegression, MLPRegressor):
+        assert is_regressor(cls())
+        assert not is_classifier(cls())
+        assert get_tags(cls()).target_tags.multi_output
+        assert not get_tags(cls()).target_tags.positive_only
+        assert get_tags(cls(loss="gamma")).target_tags.positive_only
+    for cls in (LogisticRegression, MLPClassifier):
+        assert is_classifier(cls())
+        assert not is_regressor(cls())
+        assert get_tags(cls()).classifier_tags.multi_class
+        assert get_tags(cls()).classifier_tags.multi_label == (cls is MLPClassifier)
     assert not get_tags(LogisticRegression()).target_tags.multi_output
-    assert get_tags(LogisticRegression()).classifier_tags.multi_class
 
 
 def test_max_iter_reached_is_a_convergence_warning():

@@ -195,6 +195,14 @@ def test_validation_split_that_is_too_small_is_named(cls, rows, fraction):
     assert_fails(est, lambda: est.fit(X[rows], y[rows]), "validation_fraction", str(len(rows)))
 
 
+def test_one_row_is_too_few_to_validate_by():
+    X, y = data(LinearRegression)
+    est = fitted(LinearRegression, early_stopping=True)
+    assert_fails(est, lambda: est.fit(X[:10], y[:10]), "held out 1 of 10", "validation_fraction")
+    fit_quietly(est.set_params(validation_fraction=0.2), X[:10], y[:10])
+    assert est.t_ == est.n_iter_ * 8
+
+
 def test_class_with_one_row_cannot_be_split_for_validation():
     X, y = data(LogisticRegression)
     est = fitted(LogisticRegression, early_stopping=True)
