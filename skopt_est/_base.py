@@ -155,10 +155,9 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
 
         def draw() -> tuple[Array | None, int]:
             """The start of a training, and the seed of its order of rows."""
-            start = None
-            if not resumed:
-                start = self._initial(rng, X.shape[1], targets.n_outputs, X.dtype)
-            return start, int(rng.randint(np.iinfo(np.int32).max))
+            # drawn for a resumed fit, too: it holds out the same rows
+            start = self._initial(rng, X.shape[1], targets.n_outputs, X.dtype)
+            return None if resumed else start, int(rng.randint(np.iinfo(np.int32).max))
 
         first = draw()
         if self.early_stopping and validation is None:
@@ -251,7 +250,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             source = source.tocsr()
         return Validation(
             _safe_indexing(source, held),
-            _safe_indexing(raw_y, held),
+            _safe_indexing(raw_y.tocsr() if issparse(raw_y) else raw_y, held),
             None if weights is None else weights[held],
             held,
         )
@@ -323,6 +322,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             average_from=int(self.average) or None,
             verbose=int(self.verbose),
             max_grad_norm=self.max_grad_norm or 0.0,
+            by_loss=self.scoring == "loss",
         )
 
     def _scorer(self, validation: Validation, problem: Problem) -> Callable[[Array], float]:

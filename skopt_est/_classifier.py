@@ -36,6 +36,8 @@ class ProbabilisticClassifier(ClassifierMixin):
     def _targets(self, y, weights, dtype, partial, classes) -> Targets:
         check_classification_targets(y)
         resumed = (partial or self.warm_start) and hasattr(self, "_state")
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
         multilabel = y.ndim == 2
         if resumed and multilabel != self._multilabel:
             raise ValueError(
@@ -102,6 +104,11 @@ class ProbabilisticClassifier(ClassifierMixin):
             raise ValueError(
                 f"{argument} has the shape {y.shape}; it needs a column for each of the "
                 f"{len(self.classes_)} labels."
+            )
+        if not np.isin(y, (0, 1)).all():
+            raise ValueError(
+                f"{argument} has a column for each label: its values must be 0 and 1, got "
+                f"{np.setdiff1d(y, (0, 1))[:3].tolist()}."
             )
         return np.ascontiguousarray(y, dtype)
 

@@ -60,7 +60,7 @@ class MLPEstimator(OptimizerEstimator):
     def _architecture(self) -> Architecture:
         """The hidden layers that the parameters ask for, each value checked."""
         sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+        sizes = np.atleast_1d(np.asarray(sizes, object))
         for size in sizes:
             if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size < 1:
                 raise ValueError(

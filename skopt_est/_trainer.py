@@ -112,6 +112,8 @@ class Settings:
     verbose: int
     max_grad_norm: float = 0.0
     """The longest gradient of a step; 0: any."""
+    by_loss: bool = True
+    """Whether the validation score is the loss, negated."""
 
 
 class Diverged(ValueError):
@@ -189,8 +191,8 @@ class Trainer:
                 break
         if settings.early_stopping:
             self.restore_best()
-        elif self.record.history[-1]["loss"] > start + 0.1 * settings.magnitude:
-            self._restore_after_rise(start)
+        elif (ended := self._ended()) > start + 0.1 * settings.magnitude:
+            self._restore_after_rise(start, ended)
             return
         if not monitor.stalled:
             self._leave_pending()
@@ -199,6 +201,12 @@ class Trainer:
                 f"stopping rule held (tol={settings.tol:g}, n_iter_no_change="
                 f"{settings.n_iter_no_change:g}). Increase max_iter, tol or the learning rate."
             )
+
+    def _ended(self) -> float:
+        """The objective at the end: as it was met, unless units were missing then."""
+        if self.objective.network.drops:
+            return self.objective.value(self.state.theta)
+        return self.record.history[-1]["loss"]
 
     def run_one_epoch(self) -> None:
         """One epoch of partial_fit: max_iter is the horizon of the schedules, nothing stops."""
@@ -329,9 +337,8 @@ class Trainer:
             self.state.theta[:] = self.best
             self.state.average, self.state.n_averaged = None, 0
 
-    def _restore_after_rise(self, start: float) -> None:
+    def _restore_after_rise(self, start: float, ended: float) -> None:
         """The numbers stayed finite, but training led away from where it began."""
-        ended = self.record.history[-1]["loss"]
         self._go_back()
         self.record.warning = (
             f"The objective ended at {ended:g}, above {start:g} where it began. Lower "
@@ -349,7 +356,7 @@ class Trainer:
     def _divergence(self) -> str:
         """What went wrong in the last epoch, and what would help."""
         entry = self.record.history[-1]
-        if np.isfinite(entry["loss"]):
+        if np.isfinite(entry["loss"]) and not self.settings.by_loss:
             return (
                 f"The validation score of epoch {entry['epoch']} is {entry['validation_score']}: "
                 "choose a scoring that is defined on these validation rows."
@@ -362,7 +369,8 @@ class Trainer:
     def _restore_after_divergence(self) -> None:
         advice = self._divergence()
         if self.best is None:
-            what = "a score" if np.isfinite(self.record.history[-1]["loss"]) else "finite weights"
+            by_score = np.isfinite(self.record.history[-1]["loss"]) and not self.settings.by_loss
+            what = "a score" if by_score else "finite weights"
             raise Diverged(f"{advice} No epoch before it had {what} to keep.")
         self._go_back()
         self.record.warning = advice + f" The weights of epoch {self.record.best_iter} are kept."
