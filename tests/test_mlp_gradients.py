@@ -429,6 +429,48 @@ def test_activation_equals_the_oracle_on_a_grid(build, name):
     np.testing.assert_allclose(slopes_of(build, name, z), slope, rtol=1e-14, atol=2e-15)
 
 
+def through_a_layer(build, name, z):
+    """The activation at all of z side by side: intercepts, and an identity after them."""
+    zeros, unit = np.zeros((1, len(z)), z.dtype), np.eye(len(z), dtype=z.dtype)
+    code = [build.ACTIVATION_CODES[name]]
+    return build.predict(
+        np.zeros((1, 1), z.dtype), [zeros, unit], [z, np.zeros(len(z), z.dtype)], code
+    )[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_is_as_accurate_in_whole_vectors(build, name, dtype):
+    """A reduction of the argument can be lost in the vectors of a loop and not in its rest."""
+    rng = np.random.default_rng(0)
+    z = np.concatenate([rng.uniform(-30, 30, 700), 10 ** rng.uniform(-12, 1.9, 331)]).astype(dtype)
+    z[-331:] *= rng.choice([-1, 1], 331)
+    want = reference_mlp.ACTIVATIONS[name](z.astype(float))[0]
+    eps = float(np.finfo(dtype).eps)
+    # gelu cancels where its argument is far below zero
+    bound = 4 * eps * (np.abs(want) + (np.abs(z) if name == "gelu" else 0)) + 1e-37
+    assert (np.abs(through_a_layer(build, name, z) - want) <= bound).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_softmax_of_many_classes_is_accurate_in_every_build(build, dtype):
+    k, rng = 137, np.random.default_rng(0)
+    f = (30 * rng.standard_normal(k)).astype(dtype)
+    theta = np.concatenate([np.zeros(k), f.astype(float)])
+    X, Y = np.zeros((1, 1)), np.array([[5.0]])
+    data = build.Data(
+        X.astype(dtype), Y.astype(dtype), build.LOSS_CODES["log_loss_multinomial"], 0.0
+    )
+    gradient = np.empty(2 * k, dtype)
+    value = build.value_and_gradient(data, theta.astype(dtype), build.Network((1, k)), gradient)
+    want, (_,), (slope,) = reference_mlp.loss_and_gradient(
+        X, Y, [np.zeros((1, k))], [f.astype(float)], [], "log_loss_multinomial"
+    )
+    eps = float(np.finfo(dtype).eps)
+    assert value == pytest.approx(want, rel=8 * eps)
+    assert (np.abs(gradient[k:] - slope) <= 8 * eps * np.abs(slope) + 1e-37).all()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_nan_stays_nan_among_other_rows_and_units(build, name, dtype):

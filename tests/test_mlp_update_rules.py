@@ -645,3 +645,31 @@ def test_partial_fit_goes_on_in_the_units_of_the_first_call(n_targets):
         assert distance(ours.loss_curve_, inner.loss_curve_) < 1e-10
     fresh = clone(ours).fit(*parts[1][:2])
     np.testing.assert_array_equal(weights_of(ours.fit(*parts[1][:2])), weights_of(fresh))
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_weights_of_a_column_that_is_always_zero_are_at_the_objectives_minimum(
+    solver, l1_ratio, form
+):
+    """They have no gradient, so an adaptive solver would leave them at their random start."""
+    X, y = np.random.default_rng(0).standard_normal((60, 4)), np.arange(60) % 2
+    X[:, 2] = 0
+    weight = (np.arange(60) > 0).astype(float)
+    X[1:, 3] = 0  # what is left is in a row that does not count
+    params = {"solver": solver, "l1_ratio": l1_ratio, "max_iter": 2, "random_state": 0}
+    est = MLPClassifier(5, alpha=0.01, **params).fit(form(X), y, sample_weight=weight)
+    assert (est.coefs_[0][2:] == 0).all()
+    assert (est.coefs_[0][:2] != 0).any()
+    # without a penalty the objective does not care, and other rows may follow a partial_fit
+    start = neural_network.MLPClassifier(5, max_iter=1, random_state=0, learning_rate_init=1e-300)
+    drawn = start.fit(X, y).coefs_[0]
+    free = MLPClassifier(5, alpha=0.0, **params).fit(form(X), y)
+    if solver != "adamw":
+        np.testing.assert_array_equal(free.coefs_[0][2], drawn[2])
+    if solver != "lbfgs":
+        part = MLPClassifier(5, alpha=0.01, **params | {"l1_ratio": 0.0}).partial_fit(
+            form(X), y, classes=[0, 1]
+        )
+        assert (part.coefs_[0][2] != 0).all()
