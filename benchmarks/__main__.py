@@ -5,10 +5,11 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from benchmarks import epochs, networks, optimum, rare, rates, report, solvers
+from benchmarks import epochs, mlp, networks, optimum, rare, rates, report, solvers
 
 COMMANDS = {
     "epochs": epochs,
+    "mlp": mlp,
     "networks": networks,
     "optimum": optimum,
     "rare": rare,

@@ -18,7 +18,6 @@ from typing import Any, Self
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.metrics import get_scorer
 from sklearn.utils import _safe_indexing, check_random_state
 
 from skopt_est import _lbfgs, _targets
@@ -27,7 +26,7 @@ from skopt_est._parameters import CONSTRAINTS
 from skopt_est._problem import Problem, Targets
 from skopt_est._threads import one_blas_thread
 from skopt_est._trainer import Diverged, Record, Settings, State, Trainer
-from skopt_est._validation import Validation, hold_out, scorer_of
+from skopt_est._validation import Validation, check_arguments, hold_out, scorer_of
 from skopt_est._warn import warn_not_converged
 from skopt_est.solvers import SOLVERS, Solver
 
@@ -68,6 +67,9 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         """Random parameters to start from, drawn from rng; None: the problem's own start."""
         return None
 
+    def _take_up(self, state: State, problem: Problem) -> None:
+        """Let a resumed fit begin with the fitted parameters, should they have been changed."""
+
     def _absolute_tol(self, magnitude: float) -> float:
         """`tol` in the units of what is judged; magnitude: of a constant model's objective."""
         return float(self.tol)
@@ -96,22 +98,9 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
     ) -> Self:
         # scikit-learn leaves parameters unchecked in partial_fit after its first call
         self._validate_params()
-        if isinstance(self.scoring, str) and self.scoring != "loss":
-            # an unknown name is an error even where nothing is scored
-            try:
-                get_scorer(self.scoring)
-            except ValueError as error:
-                raise ValueError(f"scoring={self.scoring!r}: {error}") from error
-        if (X_val is None) != (y_val is None):
-            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
-            raise ValueError(f"{given} was given without {missing}; pass both or neither.")
-        if X_val is None and sample_weight_val is not None:
-            raise ValueError("sample_weight_val was given without X_val and y_val.")
-        if partial and self.early_stopping and X_val is None:
-            raise ValueError(
-                "early_stopping=True with partial_fit needs X_val and y_val: rows held out of "
-                "one batch would be trained on in the next."
-            )
+        check_arguments(
+            self.scoring, X_val, y_val, sample_weight_val, partial and self.early_stopping
+        )
         validation = None if X_val is None else Validation(X_val, y_val, sample_weight_val)
         work = self._twin()
         try:
@@ -142,7 +131,13 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         raw_X, raw_y = X, y
         dtype: Any = [np.float64, np.float32] if self.dtype == "auto" else np.dtype(self.dtype)
         if resumed:
-            dtype = self._state["theta"].dtype
+            kept = self._state["theta"].dtype
+            if self.dtype != "auto" and dtype != kept:
+                raise ValueError(
+                    f"warm_start and partial_fit go on in the precision of the fit before, "
+                    f"{kept.name}; got dtype={self.dtype!r}. Fit anew with warm_start=False."
+                )
+            dtype = kept
         X, y = self._validate(X, y, dtype, reset=not resumed)
         self._dtype = X.dtype.name
         sample_weight = _targets.weights_of(sample_weight, X, "sample_weight")
@@ -296,6 +291,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
                     state.average, state.n_averaged = old["average"].copy(), old["n_averaged"]
                 if old["learning_rate_init"] == self.learning_rate_init:
                     state.rate = old["rate"]
+            self._take_up(state, problem)
         if solver.name == "lbfgs":
             self.__dict__.pop("learning_rate_init_", None)
         elif state.rate == 0:
@@ -323,6 +319,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             verbose=int(self.verbose),
             max_grad_norm=self.max_grad_norm or 0.0,
             by_loss=self.scoring == "loss",
+            data_mark=problem.data_mark(),
         )
 
     def _scorer(self, validation: Validation, problem: Problem) -> Callable[[Array], float]:

@@ -101,12 +101,13 @@ def canonical(X: Any) -> Any:
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()
-    if X.indices.dtype != np.int32:
+    strided = not (X.data.flags.c_contiguous and X.indices.flags.c_contiguous)
+    if X.indices.dtype != np.int32 or strided:
         if X.shape[1] > np.iinfo(np.int32).max:
             raise ValueError(f"X has {X.shape[1]} columns; at most 2**31 - 1 are supported.")
         narrow = type(X)(X.shape, dtype=X.dtype)
-        narrow.data, narrow.indptr = X.data, X.indptr
-        narrow.indices = X.indices.astype(np.int32)
+        narrow.data, narrow.indptr = np.ascontiguousarray(X.data), X.indptr
+        narrow.indices = np.ascontiguousarray(X.indices, np.int32)
         narrow.has_canonical_format = True
         X = narrow
     return X

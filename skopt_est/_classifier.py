@@ -98,6 +98,8 @@ class ProbabilisticClassifier(ClassifierMixin):
 
     def _encode(self, y, dtype, argument):
         if not self._multilabel:
+            if y.ndim == 2 and y.shape[1] != 1:
+                raise ValueError(f"{argument} must have one column, got the shape {y.shape}.")
             codes = _targets.class_indices(column_or_1d(y, warn=True), self.classes_, argument)
             return codes.astype(dtype)[:, None]
         if y.ndim != 2 or y.shape[1] != len(self.classes_):

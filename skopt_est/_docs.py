@@ -318,6 +318,7 @@ dropout : float in [0, 1) or a sequence of them, default=0.0
     Share of the outputs of the hidden layers, one for all or one for each, that are zero in a
     step of training, the others scaled up (Srivastava et al. 2014). Not with "lbfgs". Where
     predictions are exp of the raw ones ("poisson", "gamma") it makes them too low on average.
+    Without hidden layers it has nothing to act on.
 
 input_dropout : float in [0, 1), default=0.0
     The same of the inputs.

@@ -7,7 +7,7 @@ import time
 import numpy as np
 from scipy.optimize import minimize
 
-from skopt_est._trainer import Trainer
+from skopt_est._trainer import Diverged, Trainer
 
 Array = np.ndarray
 
@@ -99,7 +99,7 @@ def run(
         record(result.x)  # the start was the minimum
     state.theta[:] = join(result.x)
     if not np.isfinite(state.theta).all() or not np.isfinite(result.fun):
-        raise ValueError(
+        raise Diverged(
             "solver='lbfgs' met a non-finite objective from its first step on: scale the data "
             "and the target."
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -72,7 +71,7 @@ class MLPEstimator(OptimizerEstimator):
             self._per_layer("dropout", len(sizes)),
         )
         for name in names:
-            if name not in engine.ACTIVATION_CODES:
+            if not isinstance(name, str) or name not in engine.ACTIVATION_CODES:
                 raise ValueError(
                     f"activation={self.activation!r}: {name!r} is none of "
                     f"{sorted(engine.ACTIVATION_CODES)}."
@@ -97,9 +96,11 @@ class MLPEstimator(OptimizerEstimator):
     def _per_layer(self, name: str, n_hidden: int) -> list[Any]:
         """The parameter `name` as a list with an entry for each hidden layer."""
         given = getattr(self, name)
-        if isinstance(given, str) or not isinstance(given, Iterable):
+        if isinstance(given, str | Real):
             return [given] * n_hidden
-        values = list(given)
+        values = list(np.atleast_1d(np.asarray(given, object)))
+        if np.ndim(given) == 0:
+            return values * n_hidden
         if len(values) != n_hidden:
             raise ValueError(
                 f"{name}={given!r} has {len(values)} entries, one for each of the {n_hidden} "
@@ -142,6 +143,15 @@ class MLPEstimator(OptimizerEstimator):
                 "warm_start=False."
             )
 
+    def _take_up(self, state, problem):
+        layout = problem.objective.layout
+        published = problem.to_user(state.model_parameters())
+        parts = (*layout.weights(published), *layout.intercepts(published))
+        same = map(np.array_equal, (*self.coefs_, *self.intercepts_), parts)
+        if len(self.coefs_) + len(self.intercepts_) != len(parts) or not all(same):
+            state.theta[:] = problem.of_user(self.coefs_, self.intercepts_)
+            state.average, state.n_averaged = None, 0
+
     def _batch_size(self, solver, n):
         if solver.full_batch:
             return n
@@ -165,8 +175,8 @@ class MLPEstimator(OptimizerEstimator):
         """The last layer's products, (n_samples, n_outputs)."""
         check_is_fitted(self)
         X = check_rows(self, X, reset=False, dtype=[np.float64, np.float32])
-        dtype = self.coefs_[0].dtype
-        # as they are, unless somebody put others in their place
+        dtype = np.result_type(X.dtype, *(W.dtype for W in self.coefs_))
+        # as they are, unless X is more precise or somebody put others in their place
         coefs = [np.ascontiguousarray(W, dtype) for W in self.coefs_]
         intercepts = [np.ascontiguousarray(b, dtype) for b in self.intercepts_]
         codes = [engine.ACTIVATION_CODES[name] for name in self._activations]

@@ -128,6 +128,24 @@ class NetworkProblem(Problem):
     def automatic_rate(self, solver, batch_size):
         return solver.network_rate
 
+    def of_user(self, coefs: list[Array], intercepts: list[Array]) -> Array:
+        """The inverse of `to_user`, from the arrays of each layer."""
+        layout = self.objective.layout
+        theta = np.empty(layout.size, self.X.dtype)
+        views = (*layout.weights(theta), *layout.intercepts(theta))
+        for view, given in zip(views, (*coefs, *intercepts), strict=True):
+            if np.shape(given) != view.shape:
+                raise ValueError(
+                    f"coefs_ and intercepts_ were changed: an array of shape {np.shape(given)} "
+                    f"stands where one of {view.shape} belongs."
+                )
+            view[...] = given
+        scale, shift = self.scaling.target_scale, self.scaling.target_shift
+        layout.weights(theta)[-1][:] /= scale
+        b = layout.intercepts(theta)[-1]
+        b[:] = (b - shift) / scale
+        return theta
+
     def to_user(self, theta: Array) -> Array:
         """Parameters in the user's units: the last layer answers in the target's."""
         scale, shift = self.scaling.target_scale, self.scaling.target_shift

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 
 from skopt_est import _scaling, _targets
 from skopt_est._core import engine, moments
@@ -68,6 +70,18 @@ class Problem(ABC):
     @property
     def _weights_of_rows(self) -> Array | None:
         return None if self.weights is None else self.weights[self.rows]
+
+    def data_mark(self) -> int:
+        """A checksum of the targets, the weights and some rows, to tell these data from others."""
+        some = self.rows[:: max(1, len(self.rows) // 64)]
+        X = self.X[some]
+        parts = [self.targets.Y[self.rows], self.rows, X.data if issparse(X) else X]
+        if self.weights is not None:
+            parts.append(self.weights)
+        mark = 0
+        for part in parts:
+            mark = zlib.crc32(np.ascontiguousarray(part).tobytes(), mark)
+        return mark
 
     def magnitude(self) -> float:
         """The size of the objective of a constant model."""

@@ -61,7 +61,8 @@ class Record:
     warning: str | None = None
     """Why training ended without having converged, and what to change."""
     pending: tuple[Any, ...] | None = None
-    """Of a training that was cut short: what it was about, its best value, its stall so far."""
+    """Of a training that was cut short: what it was about, its best value, its stall so far, and
+    the last value that gd compared."""
 
     def losses(self) -> list[float]:
         return [entry["loss"] for entry in self.history]
@@ -110,6 +111,8 @@ class Settings:
     halve_on_rise: bool
     average_from: int | None
     verbose: int
+    data_mark: int = 0
+    """Tells these rows, targets and weights from others."""
     max_grad_norm: float = 0.0
     """The longest gradient of a step; 0: any."""
     by_loss: bool = True
@@ -146,12 +149,13 @@ class Trainer:
         self.best: Array | None = None
         # The same rows, targets and rule as before: patience goes on where it was.
         self.subject = (
-            *(len(objective.rows), settings.magnitude, settings.tol),
+            *(settings.data_mark, len(objective.rows), settings.magnitude, settings.tol),
             *(settings.n_iter_no_change, settings.early_stopping),
         )
         self.goes_on = record.pending is not None and record.pending[0] == self.subject
+        self.last_value: float | None = None
         if self.goes_on and record.pending is not None:
-            self.monitor.best, self.monitor.stalled_epochs = record.pending[1:]
+            self.monitor.best, self.monitor.stalled_epochs, self.last_value = record.pending[1:]
             self.best = state.model_parameters().copy()
         record.pending = None
         self.n_batches = -(-len(objective.rows) // settings.batch_size)
@@ -218,7 +222,11 @@ class Trainer:
         self._leave_pending()
 
     def _leave_pending(self) -> None:
-        self.record.pending = (self.subject, self.monitor.best, self.monitor.stalled_epochs)
+        monitor = self.monitor
+        self.record.pending = (
+            *(self.subject, monitor.best, monitor.stalled_epochs),
+            self.last_value,
+        )
 
     def epoch(self, progress: float, span: float) -> bool:
         """One pass over the data, in the share [progress, progress + span) of the training;
@@ -260,7 +268,8 @@ class Trainer:
         if self.score is not None:
             score = self.score(state.model_parameters()) if np.isfinite(loss) else np.nan
         self.record.add(loss, score, float(rates[-1]), time.perf_counter() - start)
-        finite = bool(np.isfinite(loss) and (score is None or np.isfinite(score)))
+        judged = score if settings.early_stopping and score is not None else 0.0
+        finite = bool(np.isfinite(loss) and np.isfinite(judged))
         if finite:
             self.judge(loss, score, before)
         self.report()
@@ -304,12 +313,14 @@ class Trainer:
 
     def _halve_after_rise(self) -> None:
         """gd with a rate made from the data: the curvature was larger than estimated."""
-        if self.settings.halve_on_rise and self.solver.name == "gd":
-            history = self.record.history
-            if self.monitor.epoch > 1 or (self.goes_on and len(history) > 1):
-                before = history[-2]["loss"]
-                if history[-1]["loss"] > before + 1e-12 * abs(before):
-                    self.state.rate /= 2.0
+        if not (self.settings.halve_on_rise and self.solver.name == "gd"):
+            return
+        now = self.record.history[-1]["loss"]
+        if self.objective.network.drops:
+            now = self.objective.value(self.state.theta)  # losses of two masks don't compare
+        before, self.last_value = self.last_value, now
+        if before is not None and now > before + 1e-12 * abs(before):
+            self.state.rate /= 2.0
 
     def _slow_down(self) -> bool:
         """On a stall: lower the rate of the adaptive schedule; False if that is at its end."""

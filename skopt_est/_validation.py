@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.metrics import check_scoring
+from sklearn.metrics import check_scoring, get_scorer
 from sklearn.model_selection import train_test_split
 
 Array = np.ndarray
@@ -21,6 +21,29 @@ class Validation(NamedTuple):
     y: Any
     sample_weight: Array | None
     rows: Array | None = None
+
+
+def check_arguments(
+    scoring: Any, X_val: Any, y_val: Any, sample_weight_val: Any, needs_rows: bool
+) -> None:
+    """Raise ValueError for an unknown scorer, or validation arguments that don't go together.
+    needs_rows: there is early stopping, and rows can't be held out."""
+    if isinstance(scoring, str) and scoring != "loss":
+        # an unknown name is an error even where nothing is scored
+        try:
+            get_scorer(scoring)
+        except ValueError as error:
+            raise ValueError(f"scoring={scoring!r}: {error}") from error
+    if (X_val is None) != (y_val is None):
+        given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+        raise ValueError(f"{given} was given without {missing}; pass both or neither.")
+    if X_val is None and sample_weight_val is not None:
+        raise ValueError("sample_weight_val was given without X_val and y_val.")
+    if needs_rows and X_val is None:
+        raise ValueError(
+            "early_stopping=True with partial_fit needs X_val and y_val: rows held out of one "
+            "batch would be trained on in the next."
+        )
 
 
 def hold_out(

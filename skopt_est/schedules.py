@@ -57,7 +57,11 @@ def factors(
     """The factors of the steps `t` for the estimator's parameter `learning_rate`."""
     if isinstance(learning_rate, str):
         return SCHEDULES[learning_rate](t, progress, power_t)
-    values = np.array([float(learning_rate(float(p))) for p in progress])
+    returned = [learning_rate(float(p)) for p in progress]
+    try:
+        values = np.array([float(factor) for factor in returned])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"learning_rate, a callable, must return numbers: {error}") from error
     bad = ~np.isfinite(values) | (values < 0)
     if bad.any():
         raise ValueError(

@@ -42,7 +42,6 @@ cdef class Data:
     cdef readonly Py_ssize_t n, d, target_columns
     cdef readonly bint is_float, sparse
     cdef int loss_code
-    cdef double param, scale
     cdef object params, scales, _keep
     cdef readonly object dtype
 

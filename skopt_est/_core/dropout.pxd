@@ -17,7 +17,7 @@ cdef struct Drop:
 
 cdef inline void set_drop(Drop* drop, double rate, uint64_t key) noexcept nogil:
     drop.key = key
-    drop.kept = 0 if rate == 0 else <uint64_t> ((1 - rate) * 4294967296.0)
+    drop.kept = 0 if rate == 0 else max(1, <uint64_t> ((1 - rate) * 4294967296.0))
     drop.scale = 1 / (1 - rate)
 
 

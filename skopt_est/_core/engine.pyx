@@ -117,7 +117,8 @@ cdef inline void _accumulate(
         if drop != NULL:
             drop_from(drop, <uint64_t> (start * rows.d), <real*> block,
                       <real*> NULL, count * rows.d)
-    forward_rows(rows, first, scratch.n_layers, order, start, count, block, drop, True)
+    forward_rows(rows, first, scratch.n_layers, order, start, count, block, drop,
+                 first.gW != NULL or scratch.masking)
     for i in range(count):
         row = start + i if order == NULL else order[start + i]
         weight[i] = weights[row] if weights != NULL else 1
@@ -387,62 +388,7 @@ cdef int _epoch(
     return 0
 
 
-cdef int _single_epoch(
-    Data data, Model model, const int32_t* order, Py_ssize_t n, Steps* steps, Scratch scratch,
-    real* theta, real* G, const real* l1, const real* l2,
-) except -1 nogil:
-    """The epoch for batches of one dense row: single.pxd in runs between looks for signals."""
-    cdef Py_ssize_t start = 0, stop, d = data.d, run = max(1, SIGNAL_WORK // max(d, 1))
-    cdef Py_ssize_t width, j
-    cdef double total = 0
-    cdef real param = <real> scratch.params[0], scale = <real> scratch.scales[0]
-    cdef const real* targets = <const real*> data.targets
-    cdef const real* weights = <const real*> data.weights
-    cdef const double* c = steps.coefficients
-    cdef const Hyper* h = &model.hyper
-    cdef real* bias = theta + d if model.fit_intercept else NULL
-    cdef real* bias_G = G + d if G != NULL else NULL
-    cdef real* base
-    cdef Padded p
-    p.blocks = (d + LANES - 1) // LANES
-    width = p.blocks * LANES
-    with gil:
-        padded = np.zeros(PADDED_ROWS * width + LANES, model.theta.dtype)
-        # to the next cache line
-        j = (-(<size_t> _address(padded)) % 64) // sizeof(real)
-        base = (<real*> _address(padded)) + j
-    p.w, p.G, p.l1, p.l2 = base, base + width, base + 2 * width, base + 3 * width
-    p.threshold, p.factor = base + 4 * width, base + 5 * width
-    p.a, p.b = base + 6 * width, base + 7 * width
-    for j in range(d):
-        (<real*> p.w)[j] = theta[j]
-        (<real*> p.l1)[j] = l1[j]
-        (<real*> p.l2)[j] = l2[j]
-        if G != NULL:
-            (<real*> p.G)[j] = G[j]
-    while start < n:
-        stop = min(start + run, n)
-        if data.loss_code == LOG_LOSS_BINARY:
-            total += single_rows(
-                LOG_LOSS_BINARY, &data.rows, targets, weights, param, scale, order, start, stop,
-                n, bias, bias_G, h, c, &p, <real> 0)
-        elif data.loss_code == SQUARED_ERROR:
-            total += single_rows(
-                SQUARED_ERROR, &data.rows, targets, weights, param, scale, order, start, stop,
-                n, bias, bias_G, h, c, &p, <real> 0)
-        else:
-            total += single_rows(
-                data.loss_code, &data.rows, targets, weights, param, scale, order, start, stop,
-                n, bias, bias_G, h, c, &p, <real> 0)
-        for j in range(d):
-            theta[j] = (<real*> p.w)[j]
-            if G != NULL:
-                G[j] = (<real*> p.G)[j]
-        start = stop
-        with gil:
-            PyErr_CheckSignals()
-    scratch.sums[0] += total
-    return 0
+include "single.pxi"
 
 
 def momentum_tail(double[::1] weights, double ratio, kept=None):

@@ -5,7 +5,7 @@
 from libc.math cimport exp, expm1, fabs, log1p, pow, sqrt
 
 from skopt_est._core.solvers cimport (
-    ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, NADAM, RMSPROP, SGD, Hyper, data_step, prox,
+    ADAGRAD, ADAM, AMSGRAD, N_COEFFICIENTS, NADAM, RMSPROP, SGD, Hyper, data_step, prox,
     rsqrt_, slot_of_D,
 )
 from skopt_est._core.types cimport real
@@ -236,6 +236,10 @@ cdef inline void catch_up(
                                steps.constant_rate, 0, 0, NULL)
                 w[p] = <real> (reach if w[p] > 0 else -reach)
             return
+    if average != NULL and steps.decay_sum != NULL:
+        # The path of a decaying weight has no short sum beside momentum and penalty.
+        step_by_step(w, slots, p, first, now, h, steps, l1, l2, average)
+        return
     if has_momentum(slots, p, h):
         if steps.ratio > 0.999:
             # The geometric sum does not converge fast enough for its closed form.
@@ -302,9 +306,6 @@ cdef inline void skip(
         after = root if after > 0 else -root
     else:
         total = after * counted
-        if counted and steps.decay_sum != NULL:
-            root = steps.decay_sum[now - counted] - steps.decay_sum[now]
-            total *= expm1(root) / root if root > 0 else 1
     w[p] = <real> after
     if sum != NULL:
         average[p] += total + ahead

@@ -51,7 +51,7 @@ cdef class Scratch:
     network : Network
     """
     cdef Network network
-    cdef bint sparse
+    cdef bint sparse, masking
     cdef object dtype
     cdef object _arrays
     cdef Layer* layers
@@ -63,7 +63,7 @@ cdef class Scratch:
     cdef void* weight
     cdef void* spare            # (block_rows, widest hidden layer), twice
     cdef void* other
-    cdef Py_ssize_t block_rows, target_columns
+    cdef Py_ssize_t block_rows, target_columns, k
     cdef double[::1] params, scales, sums
 
     def __init__(self, Data data, Network network):
@@ -111,8 +111,7 @@ cdef class Scratch:
         self.network, self.dtype, self.sparse = network, data.dtype, data.sparse
         self.target_columns = data.target_columns
         self.block_rows = rows
-        self.params = np.array(np.broadcast_to(np.asarray(data.params, np.float64), (k,)))
-        self.scales = np.array(np.broadcast_to(np.asarray(data.scales, np.float64), (k,)))
+        self.k = k
         self.sums = np.zeros(k)
 
     cdef int begin(self, Data data, Network network, mask_key) except -1:
@@ -121,9 +120,12 @@ cdef class Scratch:
         cdef Py_ssize_t level
         cdef uint64_t key = 0 if mask_key is None else mask_key
         if (network is not self.network or data.dtype != self.dtype or data.sparse != self.sparse
-                or data.target_columns != self.target_columns):
+                or data.target_columns != self.target_columns or data.d != network.units[0]):
             raise ValueError("the work buffers were made for another network or kind of data")
+        self.params = np.array(np.broadcast_to(np.asarray(data.params, np.float64), (self.k,)))
+        self.scales = np.array(np.broadcast_to(np.asarray(data.scales, np.float64), (self.k,)))
         self.sums[:] = 0
+        self.masking = mask_key is not None
         set_drop(&self.input_drop, 0.0 if mask_key is None else network.input_dropout, mix(key))
         for level in range(self.n_layers - 1):
             set_drop(&self.layers[level].drop, 0.0 if mask_key is None else network.dropout[level],

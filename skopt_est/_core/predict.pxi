@@ -22,6 +22,11 @@ def predict(X, coefs, intercepts, activations):
     dtype = X.dtype
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"X must be float32 or float64, got {dtype}")
+    # lists are read without bounds checks
+    if len(intercepts) != n_layers or len(activations) != n_layers - 1:
+        raise ValueError(
+            f"{n_layers} arrays of weights need as many of intercepts, got {len(intercepts)}, and "
+            f"{n_layers - 1} activations, got {len(activations)}")
     source.n, source.d = X.shape
     source.shift = source.inv_scale = NULL
     source.indices = NULL

@@ -1,6 +1,6 @@
 # SplitMix64 (Steele, Lea & Flood 2014): one word of state, so that a fitted estimator
 # can store the generator as a number and resume the same sequence.
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint64_t
 
 
 cdef inline uint64_t mix(uint64_t z) noexcept nogil:

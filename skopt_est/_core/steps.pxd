@@ -26,14 +26,17 @@ cdef inline void catch_up_feature(
     gradient is zero."""
     cdef Py_ssize_t c, s
     cdef real spare[CHUNK]
-    if k >= SIDE_BY_SIDE and average == NULL:
-        if side_by_side(theta, slots, p, k, first, now, h, steps, l1, l2):
+    if k >= SIDE_BY_SIDE:
+        if average == NULL and side_by_side(theta, slots, p, k, first, now, h, steps, l1, l2):
             return
-        if now - first <= VECTOR_STEPS:
+        if now - first <= VECTOR_STEPS or (average != NULL and steps.decay_sum != NULL):
             for s in range(first, now):
                 step(theta, grad, slots, p, p + k, spare, h,
                      steps.coefficients + s * N_COEFFICIENTS, l1, l2, steps.penalised,
                      h.weight_decay)
+                if average != NULL and s >= steps.average_from:
+                    for c in range(p, p + k):
+                        average[c] += theta[c]
             return
     for c in range(p, p + k):
         catch_up(theta, slots, c, first, now, h, steps, l1, l2, average)
