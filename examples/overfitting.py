@@ -26,6 +26,7 @@ NETWORK = {
     "hidden_layer_sizes": (256, 256),
     "batch_size": 32,
     "alpha": 0.0,
+    "learning_rate_init": 0.001,
     "n_iter_no_change": np.inf,
     "dtype": "float32",
 }

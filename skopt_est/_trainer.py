@@ -181,7 +181,7 @@ class Trainer:
     def run(self) -> None:
         """Train until stalled, diverged or max_iter."""
         settings, monitor = self.settings, self.monitor
-        start = self.objective.value(self.state.theta)
+        start = np.inf if settings.early_stopping else self.objective.value(self.state.theta)
         if not self.goes_on:
             self.record.best_value = np.inf
         for epoch in range(settings.max_iter):

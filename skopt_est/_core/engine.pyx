@@ -71,7 +71,7 @@ ACTIVATION_CODES = {
 cdef enum:
     BLOCK_ELEMENTS = 16384      # of X in one block: stays in L2 beside the weights
     BLOCK_ROWS = 256
-    LAYERS_ELEMENTS = 1 << 18   # of all layers of a block of rows
+    LAYERS_ELEMENTS = 1 << 19   # of all layers of a block of rows: usual batches are one block
     SIGNAL_WORK = 1 << 26       # elements of X between two looks for signals
 
 
