@@ -42,7 +42,10 @@ def cases(draw):
     sizes = draw(st.lists(st.integers(1, 5), max_size=3))
     rates = st.sampled_from([0.0, 0.2, 0.5])
     one = draw(st.booleans())
-    layer = lambda values: draw(values) if one else [draw(values) for _ in sizes]  # noqa: E731
+
+    def layer(values):
+        return draw(values) if one else [draw(values) for _ in sizes]
+
     schedules = ["constant", "invscaling", "adaptive", "cosine", "one_cycle", halving]
     params = {
         "solver": solver,

@@ -270,7 +270,10 @@ def test_hold_out_of_several_labels_is_not_stratified():
 @pytest.mark.parametrize("kind, scoring", EVERY_SCORING)
 def test_frames_are_scored_without_a_warning(kind, scoring, given):
     if scoring is plain_callable:
-        scoring = lambda est, X, y: est.score(X, y)  # noqa: E731
+
+        def scoring(est, X, y):
+            return est.score(X, y)
+
     X, y, _ = data(kind)
     frame = pd.DataFrame(X, columns=["age", "height", "weight", "income"])
     val = {"X_val": frame[:40], "y_val": y[:40]} if given else {}
