@@ -18,10 +18,13 @@ from skopt_est import schedules
 from skopt_est._core import engine
 from skopt_est._monitor import Monitor
 from skopt_est._objective import Objective
+from skopt_est._order import visiting_order
 from skopt_est.solvers import Solver
 
 Array = np.ndarray
 ADAPTIVE_FACTOR, ADAPTIVE_FLOOR = 5.0, 1e-6
+STEPS_AT_ONCE = 1 << 16
+"""Of one call of the engine: bounds the memory for the numbers of each step."""
 
 
 @dataclass
@@ -159,6 +162,9 @@ class Trainer:
             self.best = state.model_parameters().copy()
         record.pending = None
         self.n_batches = -(-len(objective.rows) // settings.batch_size)
+        # Absent features are brought up to date after each run of steps: of all of them, rarely.
+        wide = objective.network.units[0] if objective.data.sparse else 0
+        self.steps_at_once = max(STEPS_AT_ONCE, wide)
 
     @cached_property
     def scratch(self) -> engine.Scratch:
@@ -247,18 +253,13 @@ class Trainer:
         rows = objective.rows
         # One batch of all rows is summed in their own order.
         if settings.shuffle and self.n_batches > 1:
-            rows = engine.shuffled(rows, state.rng)
-        t = np.arange(state.n_updates + 1, state.n_updates + self.n_batches + 1, dtype=float)
-        part = np.arange(self.n_batches) / self.n_batches
-        factors = schedules.factors(
-            settings.learning_rate, t, np.minimum(progress + span * part, 1.0), settings.power_t
-        )
-        rates = state.rate * factors
+            rows = visiting_order(rows, objective.data.row_bytes, state.rng)
         before = state.theta.copy() if self.n_batches == 1 else None
-        sums = self._steps(rows, t, rates)
-        state.n_updates += self.n_batches
-        state.n_moments += self.n_batches
-        state.t += len(rows)
+        sums: Array | float = 0.0
+        for first in range(0, self.n_batches, self.steps_at_once):
+            part = rows[first * settings.batch_size :][: self.steps_at_once * settings.batch_size]
+            rates = self._rates(first, -(-len(part) // settings.batch_size), progress, span)
+            sums = sums + self._steps(part, rates)
         # A full-batch loss is that of the weights before the step, so their penalty goes with it.
         met_at = state.theta if before is None else before
         loss = objective.data_term(sums / len(rows)) + objective.penalty(met_at)
@@ -286,13 +287,26 @@ class Trainer:
             if not stopping and met_at is not None:
                 self.best = met_at
 
-    def _steps(self, rows: Array, t: Array, rates: Array) -> Array:
+    def _rates(self, first: int, n_steps: int, progress: float, span: float) -> Array:
+        """The rates of these steps of the epoch; one number if all steps are alike, but for
+        CSR rows, whose absent features need tables over the steps."""
+        learning_rate, state = self.settings.learning_rate, self.state
+        alike = schedules.is_constant(learning_rate) and self.solver.steps_alike
+        if alike and not self.objective.data.sparse:
+            return np.array([state.rate])
+        part = np.arange(first, first + n_steps) / self.n_batches
+        done = np.minimum(progress + span * part, 1.0)
+        t = state.n_updates + 1.0 + np.arange(n_steps)
+        return state.rate * schedules.factors(learning_rate, t, done, self.settings.power_t)
+
+    def _steps(self, rows: Array, rates: Array) -> Array:
         state, average_from = self.state, self.settings.average_from
-        age = t - state.n_updates + state.n_moments
+        n_steps = -(-len(rows) // self.settings.batch_size)
+        age = state.n_moments + 1.0 + np.arange(len(rates))
         coefficients = self.solver.coefficients(age, rates, state.extras)
         options: dict[str, Any] = {}
-        kept = self.solver.kept(rates)
         sparse = self.objective.data.sparse
+        kept = self.solver.kept(rates)
         if sparse and (momentum := self.solver.momentum_of(coefficients)) is not None:
             weights, ratio = np.ascontiguousarray(momentum.weights), min(momentum.ratio, 1.0)
             tail = engine.momentum_tail(weights, ratio, kept)
@@ -300,16 +314,20 @@ class Trainer:
             del options["weights"]
         if average_from is not None:
             batches_to_go = -(-(average_from - state.t) // self.settings.batch_size)
-            first = min(max(batches_to_go - 1, 0), self.n_batches)
+            first = min(max(batches_to_go - 1, 0), n_steps)
             options["average_from"] = first
-            state.n_averaged += self.n_batches - first
+            state.n_averaged += n_steps - first
         if self.objective.network.drops:
             options["mask_key"] = engine.next_word(state.rng)
-        return engine.run_epoch(
+        sums = engine.run_epoch(
             *(self.objective.data, self.model, self.scratch),
             *(rows, self.settings.batch_size, coefficients),
             **options,
         )
+        state.n_updates += n_steps
+        state.n_moments += n_steps
+        state.t += len(rows)
+        return sums
 
     def _halve_after_rise(self) -> None:
         """gd with a rate made from the data: the curvature was larger than estimated."""

@@ -51,6 +51,11 @@ SCHEDULES: dict[str, Callable[[Array, Array, float], Array]] = {
 }
 
 
+def is_constant(learning_rate: str | Callable[[float], float]) -> bool:
+    """Whether all steps of an epoch have the same rate."""
+    return isinstance(learning_rate, str) and SCHEDULES[learning_rate] is constant
+
+
 def factors(
     learning_rate: str | Callable[[float], float], t: Array, progress: Array, power_t: float
 ) -> Array:

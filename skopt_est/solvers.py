@@ -69,6 +69,8 @@ class Solver:
     name: ClassVar[str]
     slots: ClassVar[tuple[str, ...]] = ()
     full_batch: ClassVar[bool] = False
+    # Whether steps of the same rate are the same, whatever their number.
+    steps_alike: ClassVar[bool] = True
     # The rate of learning_rate_init="auto": of linear models on standardised rows (None: made from
     # the data), and of networks.
     auto_rate: ClassVar[float | None] = None
@@ -157,6 +159,7 @@ class Adam(Solver):
 
     name = "adam"
     slots: ClassVar[tuple[str, ...]] = ("m", "v", "D")
+    steps_alike = False
     auto_rate = 0.01
 
     def coefficients(self, t, rates, extras):

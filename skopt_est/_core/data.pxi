@@ -40,9 +40,11 @@ cdef class Data:
     cdef const void* targets
     cdef const void* weights
     cdef readonly Py_ssize_t n, d, target_columns
+    cdef readonly double row_bytes      # of X, the mean
     cdef readonly bint is_float, sparse
     cdef int loss_code
-    cdef object params, scales, _keep
+    cdef object _params, _scales, _keep
+    cdef double[::1] params, scales     # of each output
     cdef readonly object dtype
 
     def __init__(
@@ -76,6 +78,9 @@ cdef class Data:
             self._keep = (X, Y, row_weight, shift, inv_scale)
         if Y.ndim != 2 or Y.shape[0] != self.n or not Y.flags.c_contiguous or Y.dtype != dtype:
             raise ValueError(f"Y must be a C-contiguous {dtype} array with {self.n} rows")
+        self.row_bytes = self.d * dtype.itemsize
+        if self.sparse:
+            self.row_bytes = X.data.shape[0] * (dtype.itemsize + 4.0) / max(self.n, 1)
         self.target_columns = Y.shape[1]
         self.targets = _address(Y)
         self.weights = _vector(row_weight, dtype, self.n, "row_weight")
@@ -84,11 +89,14 @@ cdef class Data:
         self.rows.shift = _vector(shift, dtype, self.d, "shift")
         self.rows.inv_scale = _vector(inv_scale, dtype, self.d, "inv_scale")
         self.loss_code = loss_code
-        self.params = loss_param
-        self.scales = 1.0 if output_scale is None else output_scale
+        self._params = loss_param
+        self._scales = 1.0 if output_scale is None else output_scale
 
     cdef int _check_outputs(self, Py_ssize_t k) except -1:
         cdef Py_ssize_t expected = 1 if self.loss_code == LOG_LOSS_MULTINOMIAL else k
         if self.target_columns != expected:
             raise ValueError(f"Y has {self.target_columns} columns, the model {k} outputs")
+        if self.params is None or self.params.shape[0] != k:
+            self.params = np.array(np.broadcast_to(np.asarray(self._params, np.float64), (k,)))
+            self.scales = np.array(np.broadcast_to(np.asarray(self._scales, np.float64), (k,)))
         return 0

@@ -22,9 +22,9 @@ from skopt_est._core.losses cimport (
     SQUARED_ERROR, loss_block,
 )
 from skopt_est._core.products cimport add_transposed, multiply
-from skopt_est._core.random cimport mix, next_word as next_random_word, shuffle as shuffle_order
+from skopt_est._core.random cimport mix, next_word as next_random_word, shuffle
 from skopt_est._core.rows cimport Rows, gather, sparse_backward, sparse_forward
-from skopt_est._core.single cimport LANES, PADDED_ROWS, Padded, single_rows
+from skopt_est._core.single cimport LANES, PADDED_ROWS, Padded, rows_ahead, single_rows
 from skopt_est._core.solvers cimport (
     ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper,
 )
@@ -210,8 +210,8 @@ def _powers(double ratio, double decay_1, double decay_2):
 
 
 def run_epoch(
-    Data data, Model model, Scratch scratch, int32_t[::1] order, Py_ssize_t batch_size,
-    double[:, ::1] coefficients, tail=None, double ratio=0.0, double decay_1=0.0,
+    Data data, Model model, Scratch scratch, const int32_t[::1] order, Py_ssize_t batch_size,
+    coefficients, tail=None, double ratio=0.0, double decay_1=0.0,
     double decay_2=0.0, kept=None, Py_ssize_t average_from=0, mask_key=None,
 ):
     """Train on the rows of `order`, one solver step a batch; returns the sum over rows of
@@ -219,34 +219,42 @@ def run_epoch(
 
     Parameters
     ----------
-    coefficients : (n_batches, 4), the numbers of each step (see skopt_est/solvers.py)
+    coefficients : (n_batches, 4), the numbers of each step (see skopt_est/solvers.py), or (1, 4)
+        if all are alike and the rows dense
     tail, ratio, decay_1, decay_2
         How the solver's momentum goes on without a gradient; needed for CSR.
     kept : (n_batches,) or None, what weight decay leaves of a weight in each step; needed for CSR
     average_from : the first step of this epoch that counts in model.average
     mask_key : key of this epoch's dropout masks; None: nothing is dropped
     """
-    cdef Py_ssize_t n = order.shape[0], n_steps = coefficients.shape[0]
+    cdef Py_ssize_t n = order.shape[0], n_steps
+    cdef const double[:, ::1] table
     cdef Steps steps
     cdef double[::1] rate_sum, rate_square_sum, tail_view, tail_sum, decay_sum
     cdef double[:, ::1] powers
     cdef int32_t[::1] last_seen, touched
     cdef int32_t* p_last = NULL
     cdef int32_t* p_touched = NULL
-    if batch_size < 1 or n < 1 or n_steps != (n + batch_size - 1) // batch_size:
-        raise ValueError(f"{n_steps} steps do not fit {n} rows in batches of {batch_size}")
-    if coefficients.shape[1] != N_COEFFICIENTS:
+    if batch_size < 1 or n < 1:
+        raise ValueError(f"no step can be made of {n} rows in batches of {batch_size}")
+    n_steps = (n + batch_size - 1) // batch_size
+    table = coefficients
+    if table.shape[0] != n_steps and (table.shape[0] != 1 or data.sparse):
+        raise ValueError(
+            f"{table.shape[0]} steps do not fit {n} rows in batches of {batch_size}")
+    if table.shape[1] != N_COEFFICIENTS:
         raise ValueError(f"coefficients must have {N_COEFFICIENTS} columns")
     if model.theta.dtype != data.dtype:
         raise ValueError("theta and the data have different dtypes")
     rows = np.asarray(order)
     if rows.min() < 0 or rows.max() >= data.n:
         raise ValueError("order holds an index that is not a row")
-    steps.coefficients = &coefficients[0, 0]
+    steps.coefficients = &table[0, 0]
+    steps.stride = N_COEFFICIENTS if table.shape[0] > 1 else 0
     steps.average_from = average_from
     # Full-batch steps see all features: the dense update is no more work.
     if data.sparse and n_steps > 1:
-        rates = np.asarray(coefficients)[:, 0]
+        rates = coefficients[:, 0]
         steps.constant_rate = rates[0] if (rates == rates[0]).all() else -1.0
         rate_sum = np.concatenate([[0.0], np.cumsum(rates)])
         rate_square_sum = np.concatenate([[0.0], np.cumsum(rates * rates)])
@@ -350,7 +358,7 @@ cdef int _epoch(
                 clip_listed(grad, touched, n_touched, k, dense_from, size, limit)
             else:
                 clip(grad, size, limit)
-        c = steps.coefficients + s * N_COEFFICIENTS
+        c = steps.coefficients + s * steps.stride
         if lazy:
             step_listed(theta, grad, slots, touched, n_touched, k, gathered, h, c, l1, l2,
                         penalised)
@@ -408,11 +416,18 @@ def next_word(uint64_t[::1] state):
     return next_random_word(&state[0])
 
 
-def shuffled(int32_t[::1] rows, uint64_t[::1] state):
-    """A random order of `rows`; `state`, one word, goes on."""
-    out = np.array(rows)
-    cdef int32_t[::1] order = out
-    if order.shape[0]:
+def shuffled(const int32_t[::1] rows, uint64_t[::1] state, Py_ssize_t block=1, window=None):
+    """A random order of `rows`; `state`, one word, goes on.
+
+    Blocks of `block` rows in random order, and then in random order the rows of each `window`.
+    """
+    cdef Py_ssize_t n = rows.shape[0], mixed = n if window is None else window
+    if block < 1 or mixed < 1 and n:
+        raise ValueError(f"block and window must be positive, got {block} and {mixed}")
+    out = np.empty(n, np.int32)
+    drawn = np.empty((n + block - 1) // block, np.int32)
+    cdef int32_t[::1] order = out, blocks = drawn
+    if n:
         with nogil:
-            shuffle_order(&order[0], order.shape[0], &state[0])
+            shuffle(&rows[0], n, block, mixed, &blocks[0], &order[0], &state[0])
     return out

@@ -19,6 +19,7 @@ cdef enum:
 cdef struct Steps:
     # Tables over the steps of one epoch; entry s of a sum stands before step s.
     const double* coefficients       # (n_steps, N_COEFFICIENTS)
+    Py_ssize_t stride                # N_COEFFICIENTS, or 0 where all steps are alike
     double constant_rate             # the rate of all steps, or -1 where it changes
     const double* rate_sum           # (n_steps + 1,): sum of the rates of steps < s
     const double* rate_square_sum

@@ -122,8 +122,8 @@ cdef class Scratch:
         if (network is not self.network or data.dtype != self.dtype or data.sparse != self.sparse
                 or data.target_columns != self.target_columns or data.d != network.units[0]):
             raise ValueError("the work buffers were made for another network or kind of data")
-        self.params = np.array(np.broadcast_to(np.asarray(data.params, np.float64), (self.k,)))
-        self.scales = np.array(np.broadcast_to(np.asarray(data.scales, np.float64), (self.k,)))
+        data._check_outputs(self.k)
+        self.params, self.scales = data.params, data.scales
         self.sums[:] = 0
         self.masking = mask_key is not None
         set_drop(&self.input_drop, 0.0 if mask_key is None else network.input_dropout, mix(key))

@@ -11,7 +11,9 @@ from skopt_est._core.types cimport real
 cdef extern from *:
     """
     #if defined(__GNUC__)
-    #define skopt_prefetch(address) __builtin_prefetch(address)
+    /* To gcc, a function that does nothing but prefetch has no effect, and it removes the calls of
+     * it; the empty statement counts as one. */
+    #define skopt_prefetch(address) ({ __builtin_prefetch(address); __asm__ volatile (""); })
     #else
     #define skopt_prefetch(address) ((void) 0)
     #endif
@@ -22,7 +24,7 @@ cdef extern from *:
 cdef enum:
     # Rows in random order come from far: the row so many places ahead is asked for early, but
     # no more of it than this, the hardware follows longer rows by itself.
-    ROWS_AHEAD = 4
+    ROWS_AHEAD = 12
     PREFETCH_BYTES = 512
     CACHE_LINE = 64
 

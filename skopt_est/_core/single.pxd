@@ -4,15 +4,15 @@
 # since a load that spans two smaller stores, of a loop's vector part and its rest, stalls.
 from libc.stdint cimport int32_t
 
-from skopt_est._core.losses cimport point
+from skopt_est._core.losses cimport point_alone
 from skopt_est._core.rows cimport Rows, prefetch
-from skopt_est._core.solvers cimport ADAGRAD, N_COEFFICIENTS, Hyper, magnitude, rsqrt_
+from skopt_est._core.solvers cimport ADAGRAD, Hyper, magnitude, rsqrt_
 from skopt_est._core.types cimport real
 
 
 cdef enum:
     LANES = 16          # elements to pad to: a vector of AVX-512, in single precision
-    PADDED_ROWS = 8
+    PADDED_ROWS = 11
 
 
 cdef struct Padded:
@@ -24,25 +24,26 @@ cdef struct Padded:
     void* l2
     void* threshold
     void* factor
-    void* a             # the row at hand and the next one
+    void* shift
+    void* inv_scale
+    void* a             # the row at hand and the next two
     void* b
+    void* c
 
 
-cdef inline void load(const Rows* rows, Py_ssize_t row, real* a) noexcept nogil:
-    """The row as training sees it."""
+cdef inline void load(const Rows* rows, Py_ssize_t row, const Padded* p, real* a) noexcept nogil:
+    """The row as training sees it. Whole vectors are read, beyond the row's end too: there the
+    next row begins, and inv_scale is zero."""
     cdef const real* x = <const real*> rows.values + row * rows.d
-    cdef const real* shift = <const real*> rows.shift
-    cdef const real* inv_scale = <const real*> rows.inv_scale
+    cdef const real* shift = <const real*> p.shift
+    cdef const real* inv_scale = <const real*> p.inv_scale
     cdef Py_ssize_t j
-    if shift != NULL:
-        for j in range(rows.d):
+    if row * rows.d + LANES * p.blocks <= rows.n * rows.d:
+        for j in range(LANES * p.blocks):
             a[j] = (x[j] - shift[j]) * inv_scale[j]
-    elif inv_scale != NULL:
-        for j in range(rows.d):
-            a[j] = x[j] * inv_scale[j]
     else:
         for j in range(rows.d):
-            a[j] = x[j]
+            a[j] = (x[j] - shift[j]) * inv_scale[j]
 
 
 cdef inline real padded_dot(const real* a, const real* w, Py_ssize_t blocks) noexcept nogil:
@@ -67,6 +68,24 @@ cdef inline void sgd_row(
         w[j] = (size if moved > 0 else -size) * factor[j]
 
 
+cdef inline void sgd_row_ahead(
+    real* w, const real* a, const real* following, const real* second, const real* factor,
+    real step, Py_ssize_t blocks, real* p, real* q,
+) noexcept nogil:
+    """w <- (w - step a) factor; and of the row after the following one, what the following step
+    can't change: with steps of the size e, its prediction will be p - e q."""
+    cdef Py_ssize_t j
+    cdef real moved, scaled, product = 0, overlap = 0
+    for j in range(LANES * blocks):
+        moved = (w[j] - step * a[j]) * factor[j]
+        w[j] = moved
+        scaled = second[j] * factor[j]
+        product += scaled * moved
+        overlap += scaled * following[j]
+    p[0] = product
+    q[0] = overlap
+
+
 cdef inline void adagrad_row(
     real* w, real* G, const real* a, real gradient, real eta, real eps, const real* l1,
     const real* l2, Py_ssize_t blocks,
@@ -86,10 +105,58 @@ cdef inline void adagrad_row(
         w[j] = size if G[j] != 0 else w[j]
 
 
+cdef inline double rows_ahead(
+    int loss, const Rows* rows, const real* targets, const real* weights, real param, real scale,
+    const int32_t* order, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n, real* bias,
+    real eta, Padded* padded, real like,
+) noexcept nogil:
+    """sgd at a constant rate, without L1: a step is linear in the size of the one before, so a
+    row's prediction is prepared while the loss of the row before is still being computed. The
+    chain from step to step then is the loss alone, without update, product and sum."""
+    cdef Py_ssize_t s, j, row, blocks = padded.blocks
+    cdef double total = 0
+    cdef real gradient, value, weight, step, z, p = 0, q = 0, b = 0
+    cdef real* w = <real*> padded.w
+    cdef real* l2 = <real*> padded.l2
+    cdef real* factor = <real*> padded.factor
+    cdef real* a = <real*> padded.a
+    cdef real* following = <real*> padded.b
+    cdef real* second = <real*> padded.c
+    cdef bint intercept = bias != NULL
+    for j in range(LANES * blocks):
+        factor[j] = 1 / (1 + eta * l2[j])
+    if intercept:
+        b = bias[0]
+    load(rows, order[start], padded, a)
+    z = padded_dot(a, w, blocks)
+    if start + 1 < stop:
+        load(rows, order[start + 1], padded, following)
+        for j in range(LANES * blocks):
+            p += following[j] * factor[j] * w[j]
+            q += following[j] * factor[j] * a[j]
+    for s in range(start, stop):
+        row = order[s]
+        prefetch(rows, order, s, n, <real> 0)
+        weight = scale * weights[row] if weights != NULL else scale
+        value = point_alone(loss, targets[row], z + b, param, &gradient)
+        total += weight * value
+        step = eta * weight * gradient
+        z = p - step * q
+        if intercept:
+            b -= step
+        if s + 2 < stop:
+            load(rows, order[s + 2], padded, second)
+        sgd_row_ahead(w, a, following, second, factor, step, blocks, &p, &q)
+        a, following, second = following, second, a
+    if intercept:
+        bias[0] = b
+    return total
+
+
 cdef inline double single_rows(
     int loss, const Rows* rows, const real* targets, const real* weights, real param, real scale,
     const int32_t* order, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n, real* bias,
-    real* bias_G, const Hyper* h, const double* coefficients, Padded* p, real like,
+    real* bias_G, const Hyper* h, const double* coefficients, Py_ssize_t stride, Padded* p, real like,
 ) noexcept nogil:
     """Steps start to stop; returns the sum of weighted losses. bias: NULL without intercept;
     `loss` is a constant wherever speed counts."""
@@ -104,7 +171,7 @@ cdef inline double single_rows(
     cdef real* factor = <real*> p.factor
     cdef real* a = <real*> p.a
     cdef real* following = <real*> p.b
-    load(rows, order[start], a)
+    load(rows, order[start], p, a)
     for s in range(start, stop):
         row = order[s]
         z = padded_dot(a, w, blocks)
@@ -112,12 +179,12 @@ cdef inline double single_rows(
             z += bias[0]
         prefetch(rows, order, s, n, <real> 0)
         if s + 1 < stop:
-            load(rows, order[s + 1], following)     # needs nothing of this step
+            load(rows, order[s + 1], p, following)     # needs nothing of this step
         weight = scale * weights[row] if weights != NULL else scale
-        value = point(loss, targets[row], z, param, &gradient)
+        value = point_alone(loss, targets[row], z, param, &gradient)
         total += weight * value
         gradient *= weight
-        eta = <real> coefficients[s * N_COEFFICIENTS]
+        eta = <real> coefficients[s * stride]
         if h.code == ADAGRAD:
             adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, l1, l2, blocks)
             if bias != NULL:
@@ -125,8 +192,8 @@ cdef inline double single_rows(
                 if bias_G[0] != 0:
                     bias[0] -= eta / (rsqrt_(bias_G[0]) + <real> h.epsilon) * gradient
         else:
-            if coefficients[s * N_COEFFICIENTS] != rate:
-                rate = coefficients[s * N_COEFFICIENTS]
+            if coefficients[s * stride] != rate:
+                rate = coefficients[s * stride]
                 for j in range(LANES * blocks):
                     threshold[j] = eta * l1[j]
                     factor[j] = 1 / (1 + eta * l2[j])

@@ -17,6 +17,7 @@ cdef int _single_epoch(
     cdef real* bias_G = G + d if G != NULL else NULL
     cdef real* base
     cdef Padded p
+    cdef bint ahead = h.code == SGD
     p.blocks = (d + LANES - 1) // LANES
     width = p.blocks * LANES
     with gil:
@@ -26,8 +27,12 @@ cdef int _single_epoch(
         base = (<real*> _address(padded)) + j
     p.w, p.G, p.l1, p.l2 = base, base + width, base + 2 * width, base + 3 * width
     p.threshold, p.factor = base + 4 * width, base + 5 * width
-    p.a, p.b = base + 6 * width, base + 7 * width
+    p.a, p.b, p.c = base + 6 * width, base + 7 * width, base + 8 * width
+    p.shift, p.inv_scale = base + 9 * width, base + 10 * width
     for j in range(d):
+        (<real*> p.shift)[j] = (<real*> data.rows.shift)[j] if data.rows.shift != NULL else 0
+        (<real*> p.inv_scale)[j] = (
+            (<real*> data.rows.inv_scale)[j] if data.rows.inv_scale != NULL else 1)
         (<real*> p.w)[j] = theta[j]
         (<real*> p.l1)[j] = l1[j]
         (<real*> p.l2)[j] = l2[j]
@@ -35,18 +40,26 @@ cdef int _single_epoch(
             (<real*> p.G)[j] = G[j]
     while start < n:
         stop = min(start + run, n)
-        if data.loss_code == LOG_LOSS_BINARY:
+        if ahead and data.loss_code == LOG_LOSS_BINARY:
+            total += rows_ahead(
+                LOG_LOSS_BINARY, &data.rows, targets, weights, param, scale, order, start, stop,
+                n, bias, <real> c[0], &p, <real> 0)
+        elif ahead:
+            total += rows_ahead(
+                data.loss_code, &data.rows, targets, weights, param, scale, order, start, stop,
+                n, bias, <real> c[0], &p, <real> 0)
+        elif data.loss_code == LOG_LOSS_BINARY:
             total += single_rows(
                 LOG_LOSS_BINARY, &data.rows, targets, weights, param, scale, order, start, stop,
-                n, bias, bias_G, h, c, &p, <real> 0)
+                n, bias, bias_G, h, c, steps.stride, &p, <real> 0)
         elif data.loss_code == SQUARED_ERROR:
             total += single_rows(
                 SQUARED_ERROR, &data.rows, targets, weights, param, scale, order, start, stop,
-                n, bias, bias_G, h, c, &p, <real> 0)
+                n, bias, bias_G, h, c, steps.stride, &p, <real> 0)
         else:
             total += single_rows(
                 data.loss_code, &data.rows, targets, weights, param, scale, order, start, stop,
-                n, bias, bias_G, h, c, &p, <real> 0)
+                n, bias, bias_G, h, c, steps.stride, &p, <real> 0)
         for j in range(d):
             theta[j] = (<real*> p.w)[j]
             if G != NULL:

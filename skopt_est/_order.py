@@ -1,0 +1,32 @@
+"""The order in which an epoch visits the rows.
+
+Where X is larger than a processor's cache, rows in random order come one by one from memory, and
+waiting for them takes longer than training on them. So the order is then random on two levels:
+blocks of neighbouring rows are drawn at random, and the rows of as many blocks as a cache holds are
+visited at random. Every row comes once an epoch, in another order each time. On data sorted by the
+label this converges like a full permutation but for the first epochs of sgd; larger blocks
+do worse, and windows of one block much worse (docs/architecture.md).
+"""
+
+import numpy as np
+
+from skopt_est._core import engine
+
+BLOCK = 16
+"""Neighbouring rows that are drawn together."""
+WINDOW = 256
+"""Blocks whose rows are mixed, at most: fewer where rows are long, but never below 64."""
+WINDOW_BYTES = 1 << 19
+IN_CACHE = 1 << 21
+"""Bytes of X up to which all rows are mixed."""
+
+
+def visiting_order(rows: np.ndarray, row_bytes: float, rng: np.ndarray) -> np.ndarray:
+    """A random order of `rows`, int32; `rng`, the generator's state, goes on.
+
+    row_bytes: the size of a row of X, the mean if they differ.
+    """
+    if len(rows) * row_bytes <= IN_CACHE:
+        return engine.shuffled(rows, rng, 1, len(rows))
+    blocks = min(max(int(WINDOW_BYTES / (BLOCK * row_bytes)), WINDOW // 4), WINDOW)
+    return engine.shuffled(rows, rng, BLOCK, blocks * BLOCK)
