@@ -43,7 +43,7 @@ cdef class Data:
     cdef readonly double row_bytes      # of X, the mean
     cdef readonly bint is_float, sparse
     cdef int loss_code
-    cdef object _params, _scales, _keep
+    cdef object _params, _scales, _shift, _keep
     cdef double[::1] params, scales     # of each output
     cdef readonly object dtype
 
@@ -86,6 +86,7 @@ cdef class Data:
         self.weights = _vector(row_weight, dtype, self.n, "row_weight")
         if shift is not None and inv_scale is None:
             raise ValueError("shift needs inv_scale")
+        self._shift = shift
         self.rows.shift = _vector(shift, dtype, self.d, "shift")
         self.rows.inv_scale = _vector(inv_scale, dtype, self.d, "inv_scale")
         self.loss_code = loss_code

@@ -14,6 +14,7 @@ from libc.string cimport memset
 from skopt_est._core.activations cimport (
     ELU, GELU, IDENTITY, LEAKY_RELU, LOGISTIC, MISH, RELU, SELU, SILU, TANH,
 )
+from skopt_est._core.dense cimport Columns, dense_backward, dense_forward
 from skopt_est._core.dropout cimport Drop, drop_from, set_drop
 from skopt_est._core.layers cimport Layer, backward_layers, forward_layers, slope_needed
 from skopt_est._core.lazy cimport N_POWERS, Steps
@@ -23,8 +24,8 @@ from skopt_est._core.losses cimport (
 )
 from skopt_est._core.products cimport add_transposed, multiply
 from skopt_est._core.random cimport mix, next_word as next_random_word, shuffle
-from skopt_est._core.rows cimport Rows, gather, sparse_backward, sparse_forward
-from skopt_est._core.single cimport LANES, PADDED_ROWS, Padded, rows_ahead, single_rows
+from skopt_est._core.rows cimport LANES, Rows, gather, sparse_backward, sparse_forward
+from skopt_est._core.single cimport PADDED_ROWS, Padded, rows_ahead, single_rows
 from skopt_est._core.solvers cimport (
     ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper,
 )
@@ -70,6 +71,7 @@ ACTIVATION_CODES = {
 
 cdef enum:
     BLOCK_ELEMENTS = 16384      # of X in one block: stays in L2 beside the weights
+    ONE_OUTPUT_ELEMENTS = 4096  # the same where rows are read twice in place: L1
     BLOCK_ROWS = 256
     LAYERS_ELEMENTS = 1 << 19   # of all layers of a block of rows: usual batches are one block
     SIGNAL_WORK = 1 << 26       # elements of X between two looks for signals
@@ -112,13 +114,18 @@ cdef inline void _accumulate(
     cdef Py_ssize_t i, c, row, ky = data.target_columns, k = scratch.sums.shape[0]
     cdef real factor = <real> share
     cdef const Drop* drop = &scratch.input_drop if scratch.input_drop.kept else NULL
-    if rows.indices == NULL:
+    cdef bint in_place = scratch.in_place and drop == NULL
+    if in_place:
+        dense_forward(rows, order, start, count, n, <const real*> first.W, &scratch.columns, z)
+        forward_layers(first, 1, count, 0, True, like)
+    elif rows.indices == NULL:
         block = gather(rows, order, start, count, n, drop != NULL, <real*> scratch.block)
         if drop != NULL:
             drop_from(drop, <uint64_t> (start * rows.d), <real*> block,
                       <real*> NULL, count * rows.d)
-    forward_rows(rows, first, scratch.n_layers, order, start, count, block, drop,
-                 first.gW != NULL or scratch.masking)
+    if not in_place:
+        forward_rows(rows, first, scratch.n_layers, order, start, count, block, drop,
+                     first.gW != NULL or scratch.masking)
     for i in range(count):
         row = start + i if order == NULL else order[start + i]
         weight[i] = weights[row] if weights != NULL else 1
@@ -133,7 +140,9 @@ cdef inline void _accumulate(
         z[i] *= factor
     z = backward_layers(scratch.layers, scratch.n_layers, count, fresh, <real*> scratch.spare,
                         <real*> scratch.other, like)
-    if rows.indices == NULL:
+    if in_place:
+        dense_backward(rows, order, start, count, z, fresh, &scratch.columns, <real*> first.gW)
+    elif rows.indices == NULL:
         add_transposed(block, count, rows.d, z, first.n_out, fresh, <real*> first.gW)
     else:
         sparse_backward(rows, order, start, count, z, first.n_out, <real*> first.gW, drop)

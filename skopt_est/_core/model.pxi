@@ -16,7 +16,7 @@ cdef class Model:
     cdef Hyper hyper
     cdef Network network
     cdef Py_ssize_t n_slots, n_layers, n_weights, size
-    cdef bint penalised, fit_intercept
+    cdef bint penalised, lasso, fit_intercept
     cdef double max_grad_norm
     cdef readonly object theta, slots, l1, l2, average
     cdef object _last_seen, _touched, _powers, _grad
@@ -39,7 +39,8 @@ cdef class Model:
         self.fit_intercept = network.fit_intercept
         self.n_slots = slots.shape[0]
         self.max_grad_norm = max_grad_norm
-        self.penalised = bool(l1.any() or l2.any())
+        self.lasso = bool(l1.any())
+        self.penalised = bool(self.lasso or l2.any())
         self.hyper.code = hyper["code"]
         self.hyper.nesterov = hyper["nesterovs_momentum"]
         self.hyper.momentum = hyper["momentum"]

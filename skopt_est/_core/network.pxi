@@ -52,8 +52,10 @@ cdef class Scratch:
     """
     cdef Network network
     cdef bint sparse, masking
+    cdef bint in_place          # dense rows, one layer with one output: nothing is gathered
+    cdef Columns columns        # if in_place
     cdef object dtype
-    cdef object _arrays
+    cdef object _arrays, _shift
     cdef Layer* layers
     cdef Py_ssize_t n_layers
     cdef Drop input_drop
@@ -72,7 +74,10 @@ cdef class Scratch:
         cdef Py_ssize_t rows = BLOCK_ELEMENTS // max(data.d, 1)
         if data.sparse:
             rows = BLOCK_ROWS
-        rows = max(rows, 8)
+        self.in_place = not data.sparse and widths == (1,)
+        if self.in_place:
+            rows = ONE_OUTPUT_ELEMENTS // max(data.d, 1)
+        rows = max(rows, 16)
         if network.n_layers > 1:
             rows = max(LAYERS_ELEMENTS // (data.d + 2 * sum(widths)), BLOCK_ROWS)
         rows = min(rows, 4 * BLOCK_ROWS if network.n_layers > 1 else BLOCK_ROWS, max(data.n, 1))
@@ -106,6 +111,13 @@ cdef class Scratch:
                 slope = np.empty((rows, widths[level]), data.dtype)
                 arrays.append(slope)
                 self.layers[level].slope = _address(slope)
+        if self.in_place:
+            self.columns.width = (data.d + LANES - 1) // LANES * LANES
+            columns = np.zeros((3, self.columns.width), data.dtype)
+            arrays.append(columns)
+            self.columns.shift, self.columns.scaled, self.columns.sum = (
+                _address(columns[0]), _address(columns[1]), _address(columns[2]))
+            self._shift = columns[0, :data.d]
         self.z = self.layers[self.n_layers - 1].out
         self._arrays = arrays
         self.network, self.dtype, self.sparse = network, data.dtype, data.sparse
@@ -125,6 +137,8 @@ cdef class Scratch:
         data._check_outputs(self.k)
         self.params, self.scales = data.params, data.scales
         self.sums[:] = 0
+        if self.in_place:
+            self._shift[:] = 0 if data._shift is None else data._shift
         self.masking = mask_key is not None
         set_drop(&self.input_drop, 0.0 if mask_key is None else network.input_dropout, mix(key))
         for level in range(self.n_layers - 1):

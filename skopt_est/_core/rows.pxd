@@ -27,6 +27,7 @@ cdef enum:
     ROWS_AHEAD = 12
     PREFETCH_BYTES = 512
     CACHE_LINE = 64
+    LANES = 16          # elements of a vector of AVX-512, in single precision
 
 
 cdef struct Rows:

@@ -5,13 +5,12 @@
 from libc.stdint cimport int32_t
 
 from skopt_est._core.losses cimport point_alone
-from skopt_est._core.rows cimport Rows, prefetch
+from skopt_est._core.rows cimport LANES, Rows, prefetch
 from skopt_est._core.solvers cimport ADAGRAD, Hyper, magnitude, rsqrt_
 from skopt_est._core.types cimport real
 
 
 cdef enum:
-    LANES = 16          # elements to pad to: a vector of AVX-512, in single precision
     PADDED_ROWS = 11
 
 

@@ -17,7 +17,7 @@ cdef int _single_epoch(
     cdef real* bias_G = G + d if G != NULL else NULL
     cdef real* base
     cdef Padded p
-    cdef bint ahead = h.code == SGD
+    cdef bint ahead = h.code == SGD and steps.stride == 0 and not model.lasso
     p.blocks = (d + LANES - 1) // LANES
     width = p.blocks * LANES
     with gil:
