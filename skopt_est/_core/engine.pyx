@@ -21,7 +21,7 @@ from skopt_est._core.losses cimport (
     ABSOLUTE_ERROR, GAMMA, HUBER, LOG_LOSS_BINARY, LOG_LOSS_MULTINOMIAL, POISSON, QUANTILE,
     SQUARED_ERROR, loss_block,
 )
-from skopt_est._core.products cimport add_transposed, multiply
+from skopt_est._core.products cimport add_scaled, add_transposed, multiply
 from skopt_est._core.random cimport mix, next_word as next_random_word, shuffle as shuffle_order
 from skopt_est._core.rows cimport Rows, gather, sparse_backward, sparse_forward
 from skopt_est._core.single cimport LANES, PADDED_ROWS, Padded, single_rows
@@ -86,11 +86,15 @@ cdef inline void forward_rows(
 ) noexcept nogil:
     """Raw predictions of these rows, to the last layer's out."""
     cdef const real* W = <const real*> layers.W
+    cdef const real* b = <const real*> layers.b
     cdef real* out = <real*> layers.out
+    cdef Py_ssize_t i
     if rows.indices == NULL:
-        multiply(block, count, rows.d, W, layers.n_out, out)
+        multiply(block, count, rows.d, W, layers.n_out, b, out)
     else:
         sparse_forward(rows, order, start, count, W, layers.n_out, out, drop)
+        for i in range(count if b != NULL else 0):
+            add_scaled(out + i * layers.n_out, <real> 1, b, layers.n_out)
     forward_layers(layers, n_layers, count, <uint64_t> start, training, <real> 0)
 
 
