@@ -1,6 +1,6 @@
 # The activations of hidden layers: value and derivative of each, and the passes over a block.
 #
-# Forward, a row of products becomes the layer's output in place, the intercepts added on the way.
+# Forward, products and intercepts become the layer's output in place.
 # The derivative is kept where it is dear (`slope`); where it is cheap it is found from the output.
 from skopt_est._core.losses cimport rabs
 from skopt_est._core.types cimport real
@@ -74,84 +74,59 @@ cdef inline real value(int code, real z, real* slope) noexcept nogil:
     return z * t
 
 
-cdef inline void each(
-    int code, real* z, const real* b, real* slope, Py_ssize_t rows, Py_ssize_t n
-) noexcept nogil:
-    cdef Py_ssize_t i, j
+cdef inline void each(int code, real* z, real* slope, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j
     cdef real derivative
-    cdef real* row
-    cdef real* row_slope
-    for i in range(rows):
-        row = z + i * n
-        if slope == NULL:
-            for j in range(n):
-                row[j] = value(code, row[j] + b[j], &derivative)
-        else:
-            row_slope = slope + i * n
-            for j in range(n):
-                row[j] = value(code, row[j] + b[j], &derivative)
-                row_slope[j] = derivative
-
-
-cdef inline void activate(
-    int code, real* z, const real* b, real* slope, Py_ssize_t rows, Py_ssize_t n
-) noexcept nogil:
-    """z <- f(z + b) for each row, slope <- f' unless it is NULL."""
-    if code == RELU:
-        each(RELU, z, b, slope, rows, n)
-    elif code == IDENTITY:
-        each(IDENTITY, z, b, slope, rows, n)
-    elif code == LOGISTIC:
-        each(LOGISTIC, z, b, slope, rows, n)
-    elif code == TANH:
-        each(TANH, z, b, slope, rows, n)
-    elif code == LEAKY_RELU:
-        each(LEAKY_RELU, z, b, slope, rows, n)
-    elif code == ELU:
-        each(ELU, z, b, slope, rows, n)
-    elif code == SELU:
-        each(SELU, z, b, slope, rows, n)
-    elif code == GELU:
-        each(GELU, z, b, slope, rows, n)
-    elif code == SILU:
-        each(SILU, z, b, slope, rows, n)
+    if slope == NULL:
+        for j in range(n):
+            z[j] = value(code, z[j], &derivative)
     else:
-        each(MISH, z, b, slope, rows, n)
+        for j in range(n):
+            z[j] = value(code, z[j], &derivative)
+            slope[j] = derivative
+
+
+cdef inline void activate(int code, real* z, real* slope, Py_ssize_t n) noexcept nogil:
+    """z <- f(z), slope <- f' unless it is NULL."""
+    if code == RELU:
+        each(RELU, z, slope, n)
+    elif code == IDENTITY:
+        each(IDENTITY, z, slope, n)
+    elif code == LOGISTIC:
+        each(LOGISTIC, z, slope, n)
+    elif code == TANH:
+        each(TANH, z, slope, n)
+    elif code == LEAKY_RELU:
+        each(LEAKY_RELU, z, slope, n)
+    elif code == ELU:
+        each(ELU, z, slope, n)
+    elif code == SELU:
+        each(SELU, z, slope, n)
+    elif code == GELU:
+        each(GELU, z, slope, n)
+    elif code == SILU:
+        each(SILU, z, slope, n)
+    else:
+        each(MISH, z, slope, n)
 
 
 cdef inline void times_slope(
-    int code, real* delta, const real* out, const real* slope, real* gb, Py_ssize_t rows,
-    Py_ssize_t n,
+    int code, real* delta, const real* out, const real* slope, Py_ssize_t n
 ) noexcept nogil:
-    """delta <- delta f', and the intercepts' gradient gb += the sum of its rows, in one pass."""
-    cdef Py_ssize_t i, j
-    cdef const real* a
-    cdef real* d
-    for i in range(rows):
-        d = delta + i * n
-        if slope != NULL:
-            a = slope + i * n
-            for j in range(n):
-                d[j] *= a[j]
-                gb[j] += d[j]
-            continue
-        a = out + i * n
-        if code == RELU:
-            for j in range(n):
-                d[j] = d[j] if a[j] > 0 else 0
-                gb[j] += d[j]
-        elif code == LOGISTIC:
-            for j in range(n):
-                d[j] *= a[j] * (1 - a[j])
-                gb[j] += d[j]
-        elif code == TANH:
-            for j in range(n):
-                d[j] *= 1 - a[j] * a[j]
-                gb[j] += d[j]
-        elif code == LEAKY_RELU:
-            for j in range(n):
-                d[j] *= 1 if a[j] > 0 else <real> 0.01
-                gb[j] += d[j]
-        else:
-            for j in range(n):
-                gb[j] += d[j]
+    """delta <- delta f', where f' is slope or, if that is NULL, told from f's value, out."""
+    cdef Py_ssize_t j
+    if slope != NULL:
+        for j in range(n):
+            delta[j] *= slope[j]
+    elif code == RELU:
+        for j in range(n):
+            delta[j] = delta[j] if out[j] > 0 else 0
+    elif code == LOGISTIC:
+        for j in range(n):
+            delta[j] *= out[j] * (1 - out[j])
+    elif code == TANH:
+        for j in range(n):
+            delta[j] *= 1 - out[j] * out[j]
+    elif code == LEAKY_RELU:
+        for j in range(n):
+            delta[j] *= 1 if out[j] > 0 else <real> 0.01

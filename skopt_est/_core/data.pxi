@@ -42,6 +42,7 @@ cdef class Data:
     cdef readonly Py_ssize_t n, d, target_columns
     cdef readonly double row_bytes      # of X, the mean
     cdef readonly bint is_float, sparse
+    cdef Py_ssize_t fullest     # the most entries of a CSR row
     cdef int loss_code
     cdef object _params, _scales, _shift, _keep
     cdef double[::1] params, scales     # of each output
@@ -67,6 +68,7 @@ cdef class Data:
                 X.indices, np.dtype(np.int32), X.indices.shape[0], "X.indices")
             self.rows.indptr = <const int64_t*> _vector(
                 indptr, np.dtype(np.int64), self.n + 1, "X.indptr")
+            self.fullest = int(np.diff(indptr).max()) if self.n else 0
             self._keep = (X.data, X.indices, indptr, Y, row_weight, shift, inv_scale)
             if shift is not None:
                 raise ValueError("CSR rows take no shift")

@@ -36,13 +36,14 @@ cdef inline const real* row_at(
 
 cdef inline void dense_forward(
     const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
-    const real* w, const Columns* columns, real* z,
+    const real* w, const real* b, const Columns* columns, real* z,
 ) noexcept nogil:
-    """z (count,) <- rows w; n: the length of order."""
+    """z (count,) <- rows w + b; b: NULL without intercept; n: the length of order."""
     cdef const real* inv_scale = <const real*> rows.inv_scale
     cdef const real* shift = <const real*> columns.shift
     cdef real* scaled = <real*> columns.scaled
     cdef Py_ssize_t j, stop = start + count
+    cdef real intercept = b[0] if b != NULL else 0
     for j in range(rows.d):
         scaled[j] = w[j] * inv_scale[j] if inv_scale != NULL else w[j]
     while start < stop:
@@ -50,25 +51,26 @@ cdef inline void dense_forward(
             for j in range(4):
                 prefetch(rows, order, start + j, n, <real> 0)
             if rows.shift == NULL:
-                forward4(rows, order, start, columns.width, shift, scaled, z, False)
+                forward4(rows, order, start, columns.width, shift, scaled, intercept, z, False)
             else:
-                forward4(rows, order, start, columns.width, shift, scaled, z, True)
+                forward4(rows, order, start, columns.width, shift, scaled, intercept, z, True)
             start += 4
             z += 4
         else:
-            z[0] = forward1(row_at(rows, order, start, <real> 0), rows.d, shift, scaled)
+            z[0] = intercept + forward1(
+                row_at(rows, order, start, <real> 0), rows.d, shift, scaled)
             start += 1
             z += 1
 
 
 cdef inline void forward4(
     const Rows* rows, const int32_t* order, Py_ssize_t at, Py_ssize_t width, const real* shift,
-    const real* w, real* z, bint centred,
+    const real* w, real b, real* z, bint centred,
 ) noexcept nogil:
     """Four rows at once: what belongs to a column is loaded once, and four sums run side by
     side."""
     cdef const real* a = row_at(rows, order, at, <real> 0)
-    cdef const real* b = row_at(rows, order, at + 1, <real> 0)
+    cdef const real* f = row_at(rows, order, at + 1, <real> 0)
     cdef const real* c = row_at(rows, order, at + 2, <real> 0)
     cdef const real* e = row_at(rows, order, at + 3, <real> 0)
     cdef real s0 = 0, s1 = 0, s2 = 0, s3 = 0, mean = 0
@@ -77,13 +79,13 @@ cdef inline void forward4(
         if centred:
             mean = shift[j]
         s0 += (a[j] - mean) * w[j]
-        s1 += (b[j] - mean) * w[j]
+        s1 += (f[j] - mean) * w[j]
         s2 += (c[j] - mean) * w[j]
         s3 += (e[j] - mean) * w[j]
-    z[0] = s0
-    z[1] = s1
-    z[2] = s2
-    z[3] = s3
+    z[0] = b + s0
+    z[1] = b + s1
+    z[2] = b + s2
+    z[3] = b + s3
 
 
 cdef inline real forward1(
@@ -129,7 +131,7 @@ cdef inline void backward4(
     const real* z, real* sum, bint centred,
 ) noexcept nogil:
     cdef const real* a = row_at(rows, order, at, <real> 0)
-    cdef const real* b = row_at(rows, order, at + 1, <real> 0)
+    cdef const real* f = row_at(rows, order, at + 1, <real> 0)
     cdef const real* c = row_at(rows, order, at + 2, <real> 0)
     cdef const real* e = row_at(rows, order, at + 3, <real> 0)
     cdef real z0 = z[0], z1 = z[1], z2 = z[2], z3 = z[3], mean = 0
@@ -137,7 +139,7 @@ cdef inline void backward4(
     for j in range(LANES * (width // LANES)):
         if centred:
             mean = shift[j]
-        sum[j] += (z0 * (a[j] - mean) + z1 * (b[j] - mean)) + (
+        sum[j] += (z0 * (a[j] - mean) + z1 * (f[j] - mean)) + (
             z2 * (c[j] - mean) + z3 * (e[j] - mean))
 
 

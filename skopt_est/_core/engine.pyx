@@ -22,12 +22,16 @@ from skopt_est._core.losses cimport (
     ABSOLUTE_ERROR, GAMMA, HUBER, LOG_LOSS_BINARY, LOG_LOSS_MULTINOMIAL, POISSON, QUANTILE,
     SQUARED_ERROR, loss_block,
 )
-from skopt_est._core.products cimport add_transposed, multiply
+from skopt_est._core.products cimport add_scaled, add_transposed, multiply
 from skopt_est._core.random cimport mix, next_word as next_random_word, shuffle
-from skopt_est._core.rows cimport LANES, Rows, gather, sparse_backward, sparse_forward
+from skopt_est._core.rows cimport LANES, Rows, gather, pick, sparse_backward, sparse_forward
 from skopt_est._core.single cimport PADDED_ROWS, Padded, rows_ahead, single_rows
+from skopt_est._core.single_sparse cimport (
+    CELL, INV_SCALE, L1, L2, LAST, MOST_STEPS, RATE, SQUARES, STEP, WEIGHT, WORK_ROWS, Work,
+    pass_penalty, settle, sparse_rows,
+)
 from skopt_est._core.solvers cimport (
-    ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper,
+    ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper, rsqrt_,
 )
 from skopt_est._core.steps cimport (
     CHUNK, N_GATHERED, clip, clip_listed, flush, step, step_listed, touch,
@@ -88,11 +92,15 @@ cdef inline void forward_rows(
 ) noexcept nogil:
     """Raw predictions of these rows, to the last layer's out."""
     cdef const real* W = <const real*> layers.W
+    cdef const real* b = <const real*> layers.b
     cdef real* out = <real*> layers.out
+    cdef Py_ssize_t i
     if rows.indices == NULL:
-        multiply(block, count, rows.d, W, layers.n_out, out)
+        multiply(block, count, rows.d, W, layers.n_out, b, out)
     else:
         sparse_forward(rows, order, start, count, W, layers.n_out, out, drop)
+        for i in range(count if b != NULL else 0):
+            add_scaled(out + i * layers.n_out, <real> 1, b, layers.n_out)
     forward_layers(layers, n_layers, count, <uint64_t> start, training, <real> 0)
 
 
@@ -105,19 +113,17 @@ cdef inline void _accumulate(
     is bound, only the losses count. CSR rows add to the first layer's weights even if fresh."""
     cdef const Rows* rows = &data.rows
     cdef Layer* first = scratch.layers
-    cdef const real* weights = <const real*> data.weights
-    cdef const real* targets = <const real*> data.targets
     cdef real* z = <real*> scratch.z
-    cdef real* y = <real*> scratch.y
-    cdef real* weight = <real*> scratch.weight
+    cdef const real* y
+    cdef const real* weight
     cdef const real* block = NULL
-    cdef Py_ssize_t i, c, row, ky = data.target_columns, k = scratch.sums.shape[0]
+    cdef Py_ssize_t i, k = scratch.sums.shape[0]
     cdef real factor = <real> share
     cdef const Drop* drop = &scratch.input_drop if scratch.input_drop.kept else NULL
     cdef bint in_place = scratch.in_place and drop == NULL
     if in_place:
-        dense_forward(rows, order, start, count, n, <const real*> first.W, &scratch.columns, z)
-        forward_layers(first, 1, count, 0, True, like)
+        dense_forward(rows, order, start, count, n, <const real*> first.W,
+                      <const real*> first.b, &scratch.columns, z)
     elif rows.indices == NULL:
         block = gather(rows, order, start, count, n, drop != NULL, <real*> scratch.block)
         if drop != NULL:
@@ -126,11 +132,9 @@ cdef inline void _accumulate(
     if not in_place:
         forward_rows(rows, first, scratch.n_layers, order, start, count, block, drop,
                      first.gW != NULL or scratch.masking)
-    for i in range(count):
-        row = start + i if order == NULL else order[start + i]
-        weight[i] = weights[row] if weights != NULL else 1
-        for c in range(ky):
-            y[i * ky + c] = targets[row * ky + c]
+    y = pick(<const real*> data.targets, order, start, count, data.target_columns,
+             <real*> scratch.y)
+    weight = pick(<const real*> data.weights, order, start, count, 1, <real*> scratch.weight)
     loss_block(
         data.loss_code, z, y, weight, count, k, &scratch.params[0], &scratch.scales[0],
         &scratch.sums[0])
@@ -349,6 +353,14 @@ cdef int _epoch(
         and (h.code == ADAGRAD or (h.code == SGD and h.momentum == 0))
     ):
         return _single_epoch(data, model, order, n, steps, scratch, theta, slots[0], l1, l2)
+    if (
+        lazy and batch_size == 1 and k == 1 and average == NULL and limit == 0
+        and model.n_layers == 1 and scratch.input_drop.kept == 0 and n <= MOST_STEPS
+        and steps.constant_rate >= 0 and data.loss_code != LOG_LOSS_MULTINOMIAL
+        and h.weight_decay == 0 and (h.code == ADAGRAD or (h.code == SGD and h.momentum == 0))
+    ):
+        return _single_sparse_epoch(
+            data, model, order, n, steps, scratch, theta, slots[0], l1, l2)
     if lazy:
         dense_from = data.d * k     # the first layer's weights are stepped feature by feature
     for s in range(n_steps):

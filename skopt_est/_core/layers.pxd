@@ -1,11 +1,12 @@
 # The layers between the first product, which `rows` makes, and the loss: forward and back.
 # A linear model is the case of one layer, which has no activation.
+from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from skopt_est._core.activations cimport LAST_FROM_OUTPUT, activate, times_slope
 from skopt_est._core.dropout cimport Drop, drop_from
-from skopt_est._core.products cimport add_transposed, multiply, multiply_transposed
+from skopt_est._core.products cimport add_rows, add_transposed, multiply, multiply_transposed
 from skopt_est._core.types cimport real
 
 
@@ -21,42 +22,52 @@ cdef struct Layer:
     void* slope             # derivative of the outputs, or NULL
 
 
+cdef enum:
+    STRIP = 4096            # elements that stay in the innermost cache
+
+
 cdef inline bint slope_needed(int activation, double dropout) noexcept nogil:
     """Whether the derivative can't be told from the output."""
     return activation > LAST_FROM_OUTPUT or dropout != 0
+
+
+cdef inline Py_ssize_t strip(Py_ssize_t n_in, Py_ssize_t n_out) noexcept nogil:
+    """Rows that are taken at a time between a layer of n_in units and the next one of n_out. A
+    product with a single column is a pass over memory like all the others, which follow while
+    the rows are in the innermost cache; others want many rows."""
+    return max(4, STRIP // n_in & ~3) if n_out == 1 else PY_SSIZE_T_MAX
 
 
 cdef inline void forward_layers(
     Layer* layers, Py_ssize_t n_layers, Py_ssize_t count, uint64_t position, bint training,
     real like,
 ) noexcept nogil:
-    """From the first layer's products to the raw predictions, which are the last layer's out.
+    """From the first layer's products and intercepts to the raw predictions, which are the last
+    layer's out.
 
     position: the number in the epoch of the block's first row, for dropout, which is for
     training only.
     """
-    cdef Py_ssize_t level, i, j
+    cdef Py_ssize_t level, at, n
     cdef Layer* layer
+    cdef Layer* above
     cdef real* out
     cdef real* slope
-    cdef const real* b
     for level in range(n_layers - 1):
-        layer = layers + level
-        out = <real*> layer.out
-        slope = <real*> layer.slope if training else NULL
-        activate(layer.activation, out, <const real*> layer.b, slope, count, layer.n_out)
-        if training and layer.drop.kept:
-            drop_from(&layer.drop, position * <uint64_t> layer.n_out, out, slope,
-                      count * layer.n_out)
-        multiply(out, count, layer.n_out, <const real*> layers[level + 1].W,
-                 layers[level + 1].n_out, <real*> layers[level + 1].out)
-    layer = layers + n_layers - 1
-    if layer.b != NULL:
-        out = <real*> layer.out
-        b = <const real*> layer.b
-        for i in range(count):
-            for j in range(layer.n_out):
-                out[i * layer.n_out + j] += b[j]
+        layer, above, at = layers + level, layers + level + 1, 0
+        while at < count:
+            n = min(strip(layer.n_out, above.n_out), count - at)
+            out = <real*> layer.out + at * layer.n_out
+            slope = NULL
+            if training and layer.slope != NULL:
+                slope = <real*> layer.slope + at * layer.n_out
+            activate(layer.activation, out, slope, n * layer.n_out)
+            if training and layer.drop.kept:
+                drop_from(&layer.drop, (position + <uint64_t> at) * <uint64_t> layer.n_out, out,
+                          slope, n * layer.n_out)
+            multiply(out, n, layer.n_out, <const real*> above.W, above.n_out,
+                     <const real*> above.b, <real*> above.out + at * above.n_out)
+            at += n
 
 
 cdef inline real* backward_layers(
@@ -66,28 +77,35 @@ cdef inline real* backward_layers(
     """From the loss's gradient, in the last layer's out, to that of the first layer's products,
     which is returned. All gradients but the first layer's weights' are added to, or made if
     `fresh`. spare, other: (block rows, widest layer)."""
-    cdef Py_ssize_t level, i, j
+    cdef Py_ssize_t level, at, n, width
     cdef Layer* layer = layers + n_layers - 1
     cdef Layer* below
     cdef real* delta = <real*> layer.out
     cdef real* before
-    cdef real* gb
+    cdef const real* out
+    cdef const real* slope
     if layer.b != NULL:
-        gb = <real*> layer.gb
         if fresh:
-            memset(gb, 0, layer.n_out * sizeof(real))
-        for i in range(count):
-            for j in range(layer.n_out):
-                gb[j] += delta[i * layer.n_out + j]
+            memset(layer.gb, 0, layer.n_out * sizeof(real))
+        add_rows(delta, count, layer.n_out, <real*> layer.gb)
     for level in range(n_layers - 1, 0, -1):
-        layer, below, before = layers + level, layers + level - 1, spare
-        add_transposed(<const real*> below.out, count, layer.n_in, delta, layer.n_out, fresh,
-                       <real*> layer.gW)
-        multiply_transposed(delta, count, layer.n_out, <const real*> layer.W, layer.n_in, before)
+        layer, below, before, at = layers + level, layers + level - 1, spare, 0
+        width = layer.n_in
         if fresh:
-            memset(below.gb, 0, below.n_out * sizeof(real))
-        times_slope(below.activation, before, <const real*> below.out, <const real*> below.slope,
-                    <real*> below.gb, count, below.n_out)
+            memset(below.gb, 0, width * sizeof(real))
+        while at < count:
+            n = min(strip(width, layer.n_out), count - at)
+            out = <const real*> below.out + at * width
+            slope = NULL
+            if below.slope != NULL:
+                slope = <const real*> below.slope + at * width
+            add_transposed(out, n, width, delta + at * layer.n_out, layer.n_out,
+                           fresh and at == 0, <real*> layer.gW)
+            multiply_transposed(delta + at * layer.n_out, n, layer.n_out, <const real*> layer.W,
+                                width, before + at * width)
+            times_slope(below.activation, before + at * width, out, slope, n * width)
+            add_rows(before + at * width, n, width, <real*> below.gb)
+            at += n
         spare, other = other, spare
         delta = before
     return delta

@@ -1,13 +1,16 @@
-# Products of small dense matrices, row-major: loops where they beat a call of BLAS.
-from libc.string cimport memset
+# Products of dense matrices, row-major: loops for one column, tiles in registers where the
+# matrices fit the cache, BLAS for large ones.
+from libc.string cimport memcpy, memset
 
 from skopt_est._core.blas cimport gemm
+from skopt_est._core.tiles cimport tiled
 from skopt_est._core.types cimport real
 
 
 cdef enum:
-    # Below this many multiplications a loop beats a call of BLAS.
-    BLAS_WORK = 4096
+    # BLAS, which rearranges both matrices for the cache, wins where the one whose columns are
+    # summed is larger than this.
+    TILED_BYTES = 1 << 19
 
 
 cdef inline real dot(const real* a, const real* b, Py_ssize_t n) noexcept nogil:
@@ -25,7 +28,7 @@ cdef inline void add_scaled(real* y, real a, const real* x, Py_ssize_t n) noexce
 
 
 cdef inline void dot4(
-    const real* a, Py_ssize_t step, const real* w, real* z, Py_ssize_t n
+    const real* a, Py_ssize_t step, const real* w, real start, real* z, Py_ssize_t n
 ) noexcept nogil:
     """Four rows at once: each element of w is loaded once, and four sums run side by side."""
     cdef const real* b = a + step
@@ -38,10 +41,10 @@ cdef inline void dot4(
         s1 += b[j] * w[j]
         s2 += c[j] * w[j]
         s3 += e[j] * w[j]
-    z[0] += s0
-    z[1] += s1
-    z[2] += s2
-    z[3] += s3
+    z[0] = start + s0
+    z[1] = start + s1
+    z[2] = start + s2
+    z[3] = start + s3
 
 
 cdef inline void add_scaled4(
@@ -56,53 +59,68 @@ cdef inline void add_scaled4(
         g[j] += (z0 * a[j] + z1 * b[j]) + (z2 * c[j] + z3 * e[j])
 
 
-cdef inline void multiply(
-    const real* a, Py_ssize_t m, Py_ssize_t d, const real* w, Py_ssize_t k, real* z
-) noexcept nogil:
-    """z (m, k) <- a (m, d) w (d, k)."""
-    cdef Py_ssize_t i, j
-    if k != 1 and m * d * k >= BLAS_WORK:
-        gemm(c'N', c'N', <int> m, <int> k, <int> d, <real*> a, <int> d, <real*> w, <int> k,
-             <real> 0, z, <int> k)
+cdef inline void add_rows(const real* a, Py_ssize_t m, Py_ssize_t n, real* g) noexcept nogil:
+    """g (n,) += the sum of the rows of a (m, n)."""
+    cdef Py_ssize_t i = 0, j
+    cdef real total = 0
+    cdef const real* row
+    if n == 1:
+        for i in range(m):
+            total += a[i]
+        g[0] += total
         return
-    memset(z, 0, m * k * sizeof(real))
+    while i + 4 <= m:
+        row = a + i * n
+        for j in range(n):
+            g[j] += (row[j] + row[n + j]) + (row[2 * n + j] + row[3 * n + j])
+        i += 4
+    while i < m:
+        add_scaled(g, <real> 1, a + i * n, n)
+        i += 1
+
+
+cdef inline void multiply(
+    const real* a, Py_ssize_t m, Py_ssize_t d, const real* w, Py_ssize_t k, const real* b, real* z
+) noexcept nogil:
+    """z (m, k) <- a (m, d) w (d, k), plus b (k,) to each row unless it is NULL."""
+    cdef Py_ssize_t i = 0
+    cdef real start = 0 if b == NULL else b[0]
     if k == 1:
-        i = 0
         while i + 4 <= m:
-            dot4(a + i * d, d, w, z + i, d)
+            dot4(a + i * d, d, w, start, z + i, d)
             i += 4
         while i < m:
-            z[i] += dot(a + i * d, w, d)
+            z[i] = start + dot(a + i * d, w, d)
             i += 1
-        return
-    for i in range(m):
-        for j in range(d):
-            add_scaled(z + i * k, a[i * d + j], w + j * k, k)
+    elif d * k * <Py_ssize_t> sizeof(real) <= TILED_BYTES:
+        tiled(m, k, d, a, d, 1, w, k, 1, b, False, z)
+    else:
+        if b != NULL:
+            for i in range(m):
+                memcpy(z + i * k, b, k * sizeof(real))
+        gemm(c'N', c'N', <int> m, <int> k, <int> d, <real*> a, <int> d, <real*> w, <int> k,
+             <real> (b != NULL), z, <int> k)
 
 
 cdef inline void add_transposed(
     const real* a, Py_ssize_t m, Py_ssize_t d, const real* z, Py_ssize_t k, bint fresh, real* g
 ) noexcept nogil:
     """g (d, k) += a' (d, m) z (m, k); <- if fresh."""
-    cdef Py_ssize_t i, j
-    if k != 1 and m * d * k >= BLAS_WORK:
-        gemm(c'T', c'N', <int> d, <int> k, <int> m, <real*> a, <int> d, <real*> z, <int> k,
-             <real> (0 if fresh else 1), g, <int> k)
-        return
-    if fresh:
-        memset(g, 0, d * k * sizeof(real))
+    cdef Py_ssize_t i = 0
     if k == 1:
-        i = 0
+        if fresh:
+            memset(g, 0, d * sizeof(real))
         while i + 4 <= m:
             add_scaled4(g, z + i, a + i * d, d, d)
             i += 4
         while i < m:
             add_scaled(g, z[i], a + i * d, d)
             i += 1
-        return
-    for i in range(m):
-        for j in range(d):
-            add_scaled(g + j * k, a[i * d + j], z + i * k, k)
+    elif m * k * <Py_ssize_t> sizeof(real) <= TILED_BYTES:
+        tiled(d, k, m, a, 1, d, z, k, 1, <const real*> NULL, not fresh, g)
+    else:
+        gemm(c'T', c'N', <int> d, <int> k, <int> m, <real*> a, <int> d, <real*> z, <int> k,
+             <real> (0 if fresh else 1), g, <int> k)
 
 
 cdef inline void multiply_transposed(
@@ -114,10 +132,8 @@ cdef inline void multiply_transposed(
         for i in range(m):
             for j in range(d):
                 a[i * d + j] = z[i] * w[j]
-    elif m * d * k < BLAS_WORK:
-        for i in range(m):
-            for j in range(d):
-                a[i * d + j] = dot(z + i * k, w + j * k, k)
+    elif d * k * <Py_ssize_t> sizeof(real) <= TILED_BYTES:
+        tiled(m, d, k, z, k, 1, w, 1, k, <const real*> NULL, False, a)
     else:
         gemm(c'N', c'T', <int> m, <int> d, <int> k, <real*> z, <int> k, <real*> w, <int> k,
              <real> 0, a, <int> d)

@@ -87,6 +87,29 @@ cdef inline const real* gather(
     return buffer
 
 
+cdef inline const real* pick(
+    const real* values, const int32_t* order, Py_ssize_t start, Py_ssize_t count,
+    Py_ssize_t columns, real* buffer,
+) noexcept nogil:
+    """These rows of an array (n, columns), side by side: where they lie, or copied to buffer.
+    NULL stands for ones."""
+    cdef Py_ssize_t i, c
+    if values == NULL:
+        for i in range(count * columns):
+            buffer[i] = 1
+        return buffer
+    if order == NULL:
+        return values + start * columns
+    if columns == 1:
+        for i in range(count):
+            buffer[i] = values[order[start + i]]
+        return buffer
+    for i in range(count):
+        for c in range(columns):
+            buffer[i * columns + c] = values[order[start + i] * columns + c]
+    return buffer
+
+
 cdef inline void sparse_forward(
     const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count,
     const real* w, Py_ssize_t k, real* z, const Drop* drop,

@@ -128,9 +128,9 @@ cdef inline void adam(
         m[j] = m[j] if magnitude(m[j]) >= low else 0 * m[j]
         v[j] = b2 * v[j] + fresh2 * g[j] * g[j]
         v[j] = v[j] if magnitude(v[j]) >= low else 0 * v[j]
-        q = rsqrt_(v[j]) * root + eps
-        w[j] -= eta_m * m[j] / q
-        D[j] = eta / q if g[j] != 0 else D[j]
+        q = 1 / (rsqrt_(v[j]) * root + eps)
+        w[j] -= eta_m * m[j] * q
+        D[j] = eta * q if g[j] != 0 else D[j]
 
 
 cdef inline void nadam(
@@ -152,9 +152,9 @@ cdef inline void nadam(
         m[j] = m[j] if magnitude(m[j]) >= low else 0 * m[j]
         v[j] = b2 * v[j] + fresh2 * g[j] * g[j]
         v[j] = v[j] if magnitude(v[j]) >= low else 0 * v[j]
-        q = rsqrt_(v[j]) * root + eps
-        w[j] -= (eta_m * m[j] + eta_g * g[j]) / q
-        D[j] = eta / q if g[j] != 0 else D[j]
+        q = 1 / (rsqrt_(v[j]) * root + eps)
+        w[j] -= (eta_m * m[j] + eta_g * g[j]) * q
+        D[j] = eta * q if g[j] != 0 else D[j]
 
 
 cdef inline void amsgrad(
@@ -173,9 +173,9 @@ cdef inline void amsgrad(
         v[j] = b2 * v[j] + fresh2 * g[j] * g[j]
         v[j] = v[j] if magnitude(v[j]) >= low else 0 * v[j]
         top[j] = top[j] if top[j] > v[j] else v[j]
-        q = rsqrt_(top[j]) * root + eps
-        w[j] -= eta_m * m[j] / q
-        D[j] = eta / q if g[j] != 0 else D[j]
+        q = 1 / (rsqrt_(top[j]) * root + eps)
+        w[j] -= eta_m * m[j] * q
+        D[j] = eta * q if g[j] != 0 else D[j]
 
 
 cdef inline void data_step(
