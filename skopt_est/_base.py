@@ -198,7 +198,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         try:
             for trainer in trainings:
                 try:
-                    self._train(trainer, partial)
+                    self._train(trainer, problem, partial)
                 except Diverged as error:
                     failure = error
                     continue
@@ -363,20 +363,20 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         )
         return X, y, _targets.weights_of(validation.sample_weight, X, "sample_weight_val")
 
-    def _train(self, trainer: Trainer, partial: bool) -> None:
+    def _train(self, trainer: Trainer, problem: Problem, partial: bool) -> None:
         state = trainer.state
         if self.average and state.average is None:
             state.average, state.n_averaged = np.zeros(len(state.theta)), 0
         if trainer.solver.name == "lbfgs":
-            _lbfgs.run(trainer, **self._lbfgs_options(), one_iteration=partial)
+            _lbfgs.run(trainer, **self._lbfgs_options(problem), one_iteration=partial)
         elif partial:
             trainer.run_one_epoch()
         else:
             trainer.run()
 
     @abstractmethod
-    def _lbfgs_options(self) -> dict[str, Any]:
-        """When lbfgs stops: gtol, and for some ftol and max_fun."""
+    def _lbfgs_options(self, problem: Problem) -> dict[str, Any]:
+        """When lbfgs stops: gtol, and for some ftol and max_fun; its coordinates."""
 
     def _finish(self, trainer: Trainer, problem: Problem, partial: bool) -> Array:
         """What follows training, in training's units."""

@@ -62,7 +62,8 @@ tol : float or "auto", default="auto"
     validation score) by more than this. "auto" is 1e-5 times the objective of the best
     constant model, and 1e-4 for a score. For "lbfgs" (which takes no notice of
     `n_iter_no_change` unless it stops early) the largest entry of the gradient at which it
-    stops, in units of training; "auto" is 1e-5.
+    stops, in units of training, where correlations of dense columns are taken out, too; "auto"
+    is 1e-5.
 
 verbose : bool or int, default=False
     Print a line each epoch, or every so many.

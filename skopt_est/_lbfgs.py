@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from skopt_est._trainer import Diverged, Trainer
+from skopt_est._whitening import Coordinates
 
 Array = np.ndarray
 
@@ -16,6 +17,7 @@ def run(
     trainer: Trainer,
     gtol: float,
     *,
+    whitener: Array | None = None,
     ftol: float | None = None,
     max_fun: int | None = None,
     one_iteration: bool = False,
@@ -23,15 +25,15 @@ def run(
     """Minimise until the projected gradient is below gtol, or F falls by less than the share ftol
     (None: by what is lost in its rounding), or after max_fun evaluations (None: 20 an iteration).
 
-    Works on ``x = root * theta`` with root² the curvature of standardised columns plus the
-    penalty's, so that a strongly penalised weight is no stiffer than another. One history entry
-    an iteration; early stopping and the best weights are the trainer's.
+    Works on ``x = root theta`` with root² the curvature of standardised columns plus the
+    penalty's, so that a strongly penalised weight is no stiffer than another; `whitener`, where
+    given, is a root that knows of the columns' correlations, too. One history entry an
+    iteration; early stopping and the best weights are the trainer's.
     """
     objective, state, settings = trainer.objective, trainer.state, trainer.settings
     size, n = objective.layout.size, objective.layout.n_weights
-    root = np.ones(size)
-    root[:n] = np.sqrt(1.0 + objective.l2)
-    l1 = objective.l1 / root[:n]
+    coordinates = Coordinates(np.sqrt(1.0 + objective.l2), whitener)
+    l1 = objective.l1 / coordinates.root
     split = bool(l1.any())
     max_iter = 1 if one_iteration else settings.max_iter
     theta, grad = np.empty_like(state.theta), np.empty_like(state.theta)
@@ -43,7 +45,7 @@ def run(
         signed = x[:size].copy()
         if split:
             signed[:n] -= x[size:]
-        theta[:] = signed / root
+        theta[:] = coordinates.leave(signed)
         return theta
 
     def fun(x: Array) -> tuple[float, Array]:
@@ -51,7 +53,7 @@ def run(
         evaluations += 1
         value, last_loss = objective.training_value(join(x), grad, scratch)
         last_x = x.copy()
-        g = grad / root
+        g = coordinates.gradient(grad)
         if not split:
             return value, g
         # |w| <= u + v, with equality at the minimum.
@@ -77,7 +79,7 @@ def run(
         if settings.early_stopping and trainer.monitor.stalled:
             raise StopIteration
 
-    start, bounds = state.theta * root, None
+    start, bounds = coordinates.enter(state.theta), None
     if split:
         start = np.concatenate([start, np.maximum(-start[:n], 0)])
         start[:n] = np.maximum(start[:n], 0)

@@ -99,8 +99,9 @@ class LinearEstimator(OptimizerEstimator):
         by_score = self.early_stopping and self.scoring != "loss"
         return AUTO_SCORE_TOL if by_score else AUTO_TOL * magnitude
 
-    def _lbfgs_options(self):
-        return {"gtol": AUTO_GTOL if self.tol == "auto" else float(self.tol)}
+    def _lbfgs_options(self, problem):
+        gtol = AUTO_GTOL if self.tol == "auto" else float(self.tol)
+        return {"gtol": gtol, "whitener": problem.whitener()}
 
     def _finish(self, trainer, problem, partial):
         theta = super()._finish(trainer, problem, partial)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from scipy.sparse import issparse
 
-from skopt_est import _rates, _scaling, _targets
+from skopt_est import _rates, _scaling, _targets, _whitening
 from skopt_est._core import engine
 from skopt_est._layout import Layout
 from skopt_est._losses import Loss
@@ -69,10 +70,19 @@ class LinearProblem(Problem):
             solver, self.objective, self.X, self.weights, self.scaling, *curvatures, batch_size
         )
 
+    def whitener(self) -> Array | None:
+        """For lbfgs on dense standardised rows without an L1 term, whose zeros are in the weights'
+        own coordinates; None: correlations are not worth it, or not to be had."""
+        objective, d = self.objective, self.X.shape[1]
+        if issparse(self.X) or self.scaling.scale is None or objective.l1.any():
+            return None
+        bound = float(np.average(self._row_curvatures(), weights=self._weights_of_rows))
+        penalty = objective.l2.reshape(d, -1).mean(axis=1) / max(bound, 1e-12)
+        return _whitening.whitener(self.X, self.rows, self.weights, self.scaling, penalty)
+
     def parameter_curvature(self) -> Array:
         """The objective's second derivative in each parameter alone, near a constant model."""
-        per_row = np.broadcast_to(self._curvatures()[0], self.X.shape[0])[self.rows]
-        bound = float(np.average(per_row, weights=self._weights_of_rows))
+        bound = float(np.average(self._row_curvatures(), weights=self._weights_of_rows))
         columns = np.ones(self.X.shape[1])
         if self.scaling.scale is None:
             columns = _scaling.column_squares(self.X, self.rows, self.weights)
@@ -80,6 +90,9 @@ class LinearProblem(Problem):
         intercepts = np.full(self.targets.n_outputs, bound)
         # A column without any entry has no curvature and no gradient: any step will do.
         return np.maximum(np.concatenate([weights, intercepts]), 1e-12)
+
+    def _row_curvatures(self) -> Array:
+        return np.broadcast_to(self._curvatures()[0], self.X.shape[0])[self.rows]
 
     def _curvatures(self) -> tuple[Array | float, Array | float]:
         """Typical and largest d²loss/df², a number or one for each row."""

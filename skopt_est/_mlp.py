@@ -157,7 +157,7 @@ class MLPEstimator(OptimizerEstimator):
             return n
         return min(AUTO_BATCH if self.batch_size == "auto" else self.batch_size, n)
 
-    def _lbfgs_options(self):
+    def _lbfgs_options(self, problem):
         ftol = LBFGS_FTOL * min(1.0, self.tol / LBFGS_TOL)
         return {"gtol": float(self.tol), "ftol": ftol, "max_fun": self.max_fun}
 

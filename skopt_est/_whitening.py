@@ -1,0 +1,131 @@
+"""Coordinates for L-BFGS in which the objective is about as curved in every direction.
+
+``x = root theta``, with root² about the Hessian up to a factor: of each parameter alone, or of the
+weights of an output together (`whitener`), where correlated columns would else make valleys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+
+from skopt_est._scaling import Scaling
+
+Array = np.ndarray
+# Rows of the sample that correlations are taken from: for each column, and at least
+ROWS_PER_COLUMN, LEAST_ROWS = 2, 2000
+# The sample's products take as long as d² / (12 n) passes over n rows. Whitening saves up to some
+# tens of passes; where it costs more than one, it waits for a sign that columns are correlated:
+SQUARED_COLUMNS_PER_PASS, MOST_PASSES = 12, 16
+# a mean square of the eigenvalues of their moments (one on average) as large as this.
+LEAST_SPREAD, SPREAD_ROWS = 1.1, 256
+# A column with less of its mean square, one, in the sample is taken to be rare.
+SEEN = 0.5
+# Added, as a share of the largest mean square: dependent columns stay positive definite in float32.
+RIDGE = 1e-3
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Parameters of training seen by L-BFGS.
+
+    Attributes
+    ----------
+    root : of each weight alone
+    upper : triangular, for all weights of an output together; then root is not used
+    """
+
+    root: Array
+    upper: Array | None
+
+    def enter(self, theta: Array) -> Array:
+        """x of theta."""
+        x = theta.astype(np.float64)
+        n = len(self.root)
+        if self.upper is None:
+            x[:n] *= self.root
+        else:
+            x[:n] = (self.upper @ self._columns(x)).ravel()
+        return x
+
+    def leave(self, x: Array) -> Array:
+        """theta of x."""
+        return self._solve(x, trans=0)
+
+    def gradient(self, g: Array) -> Array:
+        """dF/dx of dF/dtheta."""
+        return self._solve(g, trans=1)
+
+    def _solve(self, values: Array, trans: int) -> Array:
+        out = values.astype(np.float64)
+        n = len(self.root)
+        if self.upper is None:
+            out[:n] /= self.root
+        else:
+            columns = self._columns(out)
+            out[:n] = solve_triangular(self.upper, columns, trans=trans, check_finite=False).ravel()
+        return out
+
+    def _columns(self, values: Array) -> Array:
+        """The weights as (features, outputs)."""
+        assert self.upper is not None
+        return values[: len(self.root)].reshape(len(self.upper), -1)
+
+
+def whitener(
+    X: Array, rows: Array, row_weight: Array | None, scaling: Scaling, penalty: Array
+) -> Array | None:
+    """Upper triangular R with R'R the columns' second moments, from a sample of the rows, plus
+    the diagonal `penalty`; None where it would cost more than it saves.
+
+    Rare columns get the mean square that they have in all rows. The others keep the sample's: else
+    what depends linearly on other columns, in all rows and so in the sample, would not any more.
+    """
+    n, d = len(rows), X.shape[1]
+    passes = d * d / (SQUARED_COLUMNS_PER_PASS * n)
+    if min(n, d) < 2 or passes > MOST_PASSES:
+        return None
+    weights = None if row_weight is None else row_weight[rows]
+    if passes > 1 and _spread(_sample(X, rows, weights, scaling, SPREAD_ROWS)) < LEAST_SPREAD:
+        return None
+    Z = _sample(X, rows, weights, scaling, max(ROWS_PER_COLUMN * d, LEAST_ROWS))
+    moments = Z.T @ Z / Z.dtype.type(len(Z))
+    found = moments.diagonal()
+    missed = np.where(found < SEEN, 1.0 - found, 0.0)
+    moments[np.diag_indices(d)] += missed + penalty + RIDGE * max(1.0, float(found.max()))
+    return cholesky(moments, overwrite_a=True, check_finite=False).astype(np.float64, order="F")
+
+
+def _sample(X: Array, rows: Array, weights: Array | None, scaling: Scaling, size: int) -> Array:
+    """About `size` rows in training's units: all, times the roots of their weights, if there are
+    no more, else some drawn by weight."""
+    few = len(rows) <= size
+    Z = X[rows if few else rows[_drawn(size, weights, len(rows))]]
+    units: dict[str, Any] = scaling.as_rows(X.dtype)
+    if units["shift"] is not None:
+        Z -= units["shift"]
+    Z *= units["inv_scale"]
+    if few and weights is not None:
+        Z *= np.sqrt(weights / weights.mean())[:, None]
+    return Z
+
+
+def _drawn(size: int, weights: Array | None, n: int) -> Array:
+    """Numbers from 0 to n - 1, evenly spread, each as often as its weight asks for: a weighted row
+    counts as a repeated one. At irrational places, lest rounding decide."""
+    places = (np.arange(size) + 0.5 * (np.sqrt(5.0) - 1.0)) / size
+    if weights is None:
+        return (places * n).astype(np.intp)
+    reached = np.cumsum(weights, dtype=np.float64)
+    return np.minimum(np.searchsorted(reached, places * reached[-1], side="right"), n - 1)
+
+
+def _spread(Z: Array) -> float:
+    """The mean square of the eigenvalues of Z's moments C: of two rows, E (z z')² = trace C²."""
+    products = Z @ Z.T
+    m, d = Z.shape
+    np.fill_diagonal(products, 0.0)
+    return float(np.sum(products.astype(np.float64) ** 2)) / (m * (m - 1) * d)
