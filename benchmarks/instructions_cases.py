@@ -7,7 +7,7 @@ import are those of the first child, which does nothing.
 
 import json
 import os
-import traceback
+import sys
 import warnings
 
 import numpy as np
@@ -96,8 +96,8 @@ def main() -> None:
         if child == 0:
             try:
                 case()
-            except BaseException:
-                traceback.print_exc()
+            except Exception as error:  # older commits lack an estimator or a parameter
+                print(f"{name}: {error!r}", file=sys.stderr, flush=True)
                 os._exit(1)
             os._exit(0)
         if os.waitpid(child, 0)[1] == 0:
