@@ -9,9 +9,8 @@ from threadpoolctl import threadpool_limits
 from benchmarks import report
 
 COMMANDS = (
-    *("epochs", "mlp", "inference", "optimum", "real", "search", "fixed", "memory", "compare"),
+    *("epochs", "mlp", "inference", "optimum"),
     *("growth", "networks", "rare", "rates", "solvers"),
-    "readme",
 )
 ABOUT = """\
 Measurements of speed, memory and accuracy, beside those of the other libraries that are installed.
@@ -36,7 +35,7 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in modules.items():
-        about = module.__doc__
+        about = module.__doc__.replace("%", "%%")  # argparse fills in names of its own
         command = commands.add_parser(
             name, help=about.splitlines()[0], description=about, formatter_class=shape
         )
