@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks import report
 
 COMMANDS = (
-    *("epochs", "mlp", "inference", "optimum"),
+    *("epochs", "mlp", "inference", "optimum", "fixed", "memory"),
     *("growth", "networks", "rare", "rates", "solvers"),
 )
 ABOUT = """\
@@ -35,9 +35,12 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in modules.items():
-        about = module.__doc__.replace("%", "%%")  # argparse fills in names of its own
+        about = module.__doc__
         command = commands.add_parser(
-            name, help=about.splitlines()[0], description=about, formatter_class=shape
+            name,
+            help=about.splitlines()[0].replace("%", "%%"),
+            description=about,
+            formatter_class=shape,
         )
         command.add_argument("--json", type=Path, help="write the figures to this file")
         module.add_arguments(command)
