@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks import report
 
 COMMANDS = (
-    *("epochs", "mlp", "inference", "optimum", "fixed", "memory"),
+    *("epochs", "mlp", "inference", "optimum", "real", "search", "fixed", "memory"),
     *("growth", "networks", "rare", "rates", "solvers"),
 )
 ABOUT = """\

@@ -1,6 +1,7 @@
 """How times are taken: sides in turns, the first round thrown away, medians of the others."""
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -48,12 +49,23 @@ def add_cases(parser, cases) -> None:
     )
 
 
-def alternate(sides: dict[str, Callable[[], tuple[float, Any]]], repeats: int) -> dict[str, Figure]:
-    """Run the sides in turns; each returns its time, in a unit of its own, and a result."""
-    values: dict[str, list[float]] = {name: [] for name in sides}
+def alternate(
+    sides: dict[Any, Callable[[], tuple[float, Any]]],
+    repeats: int,
+    *,
+    warm_up: bool = True,
+    once_over: float = math.inf,
+) -> dict[Any, Figure]:
+    """Run the sides in turns; each returns its time, in a unit of its own, and a result.
+
+    One that took more than `once_over` at first is not run again.
+    """
+    values: dict[Any, list[float]] = {name: [] for name in sides}
     results = {}
-    for repeat in range(repeats + 1):
+    for repeat in range(0 if warm_up else 1, repeats + 1):
         for name, side in sides.items():
+            if values[name] and values[name][0] > once_over:
+                continue
             value, results[name] = side()
             if repeat:
                 values[name].append(value)
