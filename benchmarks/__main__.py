@@ -9,8 +9,9 @@ from threadpoolctl import threadpool_limits
 from benchmarks import report
 
 COMMANDS = (
-    *("epochs", "mlp", "inference", "optimum", "real", "search", "fixed", "memory"),
-    *("growth", "networks", "rare", "rates", "solvers"),
+    *("epochs", "mlp", "inference", "optimum", "real", "search", "fixed", "memory", "growth"),
+    *("networks", "rare", "rates", "solvers"),
+    *("compare", "readme"),
 )
 ABOUT = """\
 Measurements of speed, memory and accuracy, beside those of the other libraries that are installed.
