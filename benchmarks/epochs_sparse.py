@@ -21,7 +21,7 @@ CASES = {
 # solvers and their rates; None: automatic (those of adagrad and adam are too long for columns as
 # rare as these: on random labels they fit the noise)
 SOLVERS = {"sgd": None, "adagrad": 0.002, "adam": 1e-5}
-EPOCHS = {"adam": 2}  # of the shorter fit, where not 10
+EPOCHS = {"adam": 2, "VW sgd": 40, "VW adagrad": 40}  # of the shorter fit, where not 10
 REACH = {("sgd", "SGDClassifier"): 2.5, ("adagrad", "SGDClassifier"): 1.8}
 REACH["adam", "our adagrad"] = 0.5
 

@@ -54,9 +54,10 @@ def source(document: dict) -> str:
     names = {"scikit-learn": "scikit-learn", "torch": "PyTorch", "vowpalwabbit": "Vowpal Wabbit"}
     names["sklearn-contrib-lightning"] = "lightning"
     versions = [f"{name} {environment[key]}" for key, name in names.items() if key in environment]
+    commit = environment["commit"] or "unknown"
     return (
         f"`python -m benchmarks {document['command']}` on {environment['processor']} "
-        f"({environment['simd']}); {', '.join(versions)}; commit {environment['commit'][:9]}."
+        f"({environment['simd']}); {', '.join(versions)}; commit {commit[:9]}."
     )
 
 
