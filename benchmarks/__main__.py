@@ -1,38 +1,53 @@
 """The command line of the benchmarks; see ``python -m benchmarks --help``."""
 
 import argparse
+import importlib
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from benchmarks import epochs, mlp, networks, optimum, rare, rates, report, solvers
+from benchmarks import report
 
-COMMANDS = {
-    "epochs": epochs,
-    "mlp": mlp,
-    "networks": networks,
-    "optimum": optimum,
-    "rare": rare,
-    "rates": rates,
-    "solvers": solvers,
-}
+COMMANDS = (
+    *("epochs", "mlp", "inference", "optimum", "real", "search", "fixed", "memory", "growth"),
+    *("networks", "rare", "rates", "solvers"),
+    *("compare", "readme"),
+)
+ABOUT = """\
+Measurements of speed, memory and accuracy, beside those of the other libraries that are installed.
+
+Run it from the root of a clone, in an environment with the package installed in editable mode and
+its extra `bench`. PyTorch, sklearn-contrib-lightning and vowpalwabbit are measured where they are
+installed, and left out where not. Threads are pinned to one. The sides take turns in one process
+(or in fresh ones, where the help of a command says so), the first round warms up, and the median
+of the others is shown. Close other programs: ratios within one run are what counts, absolute times
+depend on the machine.
+
+Columns: `x` is how many times as fast ours is, `± %` half the spread of the middle half of the
+rounds' ratios, and `reach` the ratio (or the bound) that the project wants to hold.
+"""
 
 
 def main() -> None:
+    modules = {name: importlib.import_module(f"benchmarks.{name}") for name in COMMANDS}
+    shape = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks",
-        description="Run from the root of a clone, in an environment with the package installed "
-        "in editable mode and the extra `test`. Threads are pinned to one. Close other programs: "
-        "ratios within one run are what counts, absolute times depend on the machine.",
+        prog="python -m benchmarks", description=ABOUT, formatter_class=shape
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, module in COMMANDS.items():
-        command = commands.add_parser(name, help=module.__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in modules.items():
+        about = module.__doc__
+        command = commands.add_parser(
+            name,
+            help=about.splitlines()[0].replace("%", "%%"),
+            description=about,
+            formatter_class=shape,
+        )
         command.add_argument("--json", type=Path, help="write the figures to this file")
         module.add_arguments(command)
     args = parser.parse_args()
     with threadpool_limits(1):
-        rows = COMMANDS[args.command].run(args)
+        rows = modules[args.command].run(args)
     if args.json:
         report.write_json(args.json, args.command, rows)
 

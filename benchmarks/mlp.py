@@ -1,28 +1,22 @@
 """One epoch of a network, Adam on float32 rows: ms, against scikit-learn and PyTorch.
 
-An epoch is the difference of fits of so many and twice as many epochs, over their number, so that
-what a fit does once is left out. All draw batches in random order; alpha is zero, as the others
-mean another thing by it. PyTorch (if it is installed) runs the plain loop with its fused Adam on a
+An epoch is a fit of twice so many epochs less one of so many, over their number, so that what a
+fit does once is left out. All draw batches in random order; alpha is zero, as the others mean
+another thing by it. PyTorch (if it is installed) runs the plain loop with its fused Adam on a
 random permutation. BLAS is warmed by one large product before anything is timed. The losses of the
 last epoch stand beside the times: the same work was done.
 """
 
-import statistics
-import time
+import math
 import warnings
+from functools import partial
 
-import numpy as np
 import sklearn.neural_network
-from scipy.linalg.blas import sgemm
 from sklearn.exceptions import ConvergenceWarning
 
-from benchmarks import report
+import skopt_est
+from benchmarks import peers, problems, report, timing
 from skopt_est import MLPClassifier
-
-try:
-    import torch
-except ImportError:
-    torch = None
 
 # rows, columns, hidden layers, batch, epochs of a run
 CASES = {
@@ -33,23 +27,20 @@ CASES = {
     "50k x 100, (256, 256), b256": (50_000, 100, (256, 256), 256, 1),
     "50k x 100, (256, 256, 256), b1024": (50_000, 100, (256, 256, 256), 1024, 1),
 }
+# the ratios to reach, in the order of CASES: the others' BLAS gains from AVX-512 too
+REACH = {
+    "avx512": {"scikit-learn": (90, 10, 9, 4, 2, 1.6), "torch": (100, 15, 10, 4, 1.5, 1.25)},
+    "avx2": {"scikit-learn": (90, 16, 13, 4, 1.9, 1.5), "torch": (150, 24, 16, 5, 1.4, 1.3)},
+}
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
-    parser.add_argument("--repeats", type=int, default=5)
+    timing.add_cases(parser, CASES)
+    timing.add_repeats(parser)
 
 
-def problem(n, d, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, d), dtype=np.float32)
-    return X, (X[:, : d // 2].sum(axis=1) + rng.standard_normal(n, dtype=np.float32) > 0).astype(
-        int
-    )
-
-
-def fit(estimator, hidden, batch, epochs, X, y, **params):
-    """Seconds of a fit, and the last loss."""
+def fit(estimator, hidden, batch, X, y, epochs):
+    """The last loss of a fit of exactly so many epochs."""
     model = estimator(
         hidden,
         batch_size=batch,
@@ -58,14 +49,15 @@ def fit(estimator, hidden, batch, epochs, X, y, **params):
         tol=0.0,
         n_iter_no_change=10 * epochs,
         random_state=0,
-        **params,
     )
-    start = time.perf_counter()
     model.fit(X, y)
-    return time.perf_counter() - start, model.loss_
+    if model.n_iter_ != epochs:
+        raise RuntimeError(f"{model.n_iter_} epochs in place of {epochs}")
+    return model.loss_
 
 
-def fit_torch(hidden, batch, epochs, X, y):
+def fit_torch(hidden, batch, X, y, epochs):
+    torch = peers.torch()
     units = (X.shape[1], *hidden)
     layers = []
     for n_in, n_out in zip(units, hidden, strict=False):
@@ -73,8 +65,8 @@ def fit_torch(hidden, batch, epochs, X, y):
     net = torch.nn.Sequential(*layers, torch.nn.Linear(units[-1], 1))
     optimizer = torch.optim.Adam(net.parameters(), lr=0.001, fused=True)
     loss_of = torch.nn.BCEWithLogitsLoss()
-    rows, targets = torch.from_numpy(X), torch.from_numpy(y.astype(np.float32))
-    start = time.perf_counter()
+    rows, targets = torch.from_numpy(X), torch.from_numpy(y.astype("float32"))
+    total = math.nan
     for _ in range(epochs):
         order, total = torch.randperm(len(rows)), 0.0
         for begin in range(0, len(rows), batch):
@@ -84,38 +76,49 @@ def fit_torch(hidden, batch, epochs, X, y):
             loss.backward()
             optimizer.step()
             total += loss.item() * len(picked)
-    return time.perf_counter() - start, total / len(rows)
+    return total / len(rows)
+
+
+def reach(case, peer) -> float | None:
+    table = REACH.get(skopt_est.show_config(mode="dicts")["simd"])
+    return table and table[peer][list(CASES).index(case)]
+
+
+def measure(case, repeats) -> report.Row:
+    n, d, *network, epochs = CASES[case]
+    X, y = problems.dense(n, d)
+    fits = {
+        "ours": partial(fit, MLPClassifier, *network, X, y),
+        "scikit-learn": partial(fit, sklearn.neural_network.MLPClassifier, *network, X, y),
+    }
+    if peers.torch() is not None:
+        fits["torch"] = partial(fit_torch, *network, X, y)
+    sides = {name: partial(timing.epoch, call, epochs) for name, call in fits.items()}
+    figures = timing.alternate(sides, repeats)
+    ours, others = figures["ours"], [name for name in figures if name != "ours"]
+    row: report.Row = {"case": case}
+    row |= {f"{name} ms": 1000 * figure.median for name, figure in figures.items()}
+    for name in others:
+        row[f"x {name}"] = figures[name].median / ours.median
+        row[f"reach {name}"] = reach(case, name)
+        row[f"± % {name}"] = timing.noise(ours, figures[name])
+    return row | {f"loss, {name}": figure.result for name, figure in figures.items()}
+
+
+def readme(rows: list[report.Row]) -> list[report.Row]:
+    """Without noise and losses."""
+    kept = ("case", " ms", "x ", "reach ")
+    return [
+        {k: v for k, v in row.items() if k.startswith(kept) or k.endswith(kept)} for row in rows
+    ]
 
 
 def run(args) -> list[report.Row]:
-    large = np.ones((512, 384), np.float32, order="F")
-    sgemm(1.0, large, large.T)
-    peers = {
-        "ours": lambda *case: fit(MLPClassifier, *case),
-        "scikit-learn": lambda *case: fit(sklearn.neural_network.MLPClassifier, *case),
-    }
-    if torch is not None:
-        torch.set_num_threads(1)
-        peers["torch"] = fit_torch
+    timing.warm_blas()
     rows: list[report.Row] = []
-    for case in args.cases:
-        n, d, *network, epochs = CASES[case]
-        X, y = problem(n, d)
-        times: dict[str, list[float]] = {name: [] for name in peers}
-        losses = {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            for repeat in range(args.repeats + 1):
-                for name, peer in peers.items():
-                    short, _ = peer(*network, epochs, X, y)
-                    long, losses[name] = peer(*network, 2 * epochs, X, y)
-                    if repeat:  # the first round warms up
-                        times[name].append(1000 * (long - short) / epochs)
-        median = {name: statistics.median(values) for name, values in times.items()}
-        row: report.Row = {"case": case}
-        row |= {f"{name} ms": value for name, value in median.items()}
-        row |= {f"x {name}": median[name] / median["ours"] for name in peers if name != "ours"}
-        row |= {f"loss, {name}": value for name, value in losses.items()}
-        rows.append(row)
-        report.show_last(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for case in args.cases:
+            rows.append(measure(case, args.repeats))
+            report.show_last(rows)
     return rows

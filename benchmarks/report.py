@@ -1,14 +1,25 @@
 """Tables for people, JSON for later."""
 
+import itertools
 import json
+import os
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from threadpoolctl import threadpool_info
 
 import skopt_est
 
 Row = dict[str, object]
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("numpy", "scipy", "scikit-learn")
+PEERS = ("torch", "vowpalwabbit", "sklearn-contrib-lightning")
+
+
+def git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout
 
 
 def processor() -> str:
@@ -23,32 +34,61 @@ def processor() -> str:
 
 def environment() -> Row:
     """What the figures depend on beside the code."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
     return {
         "processor": processor(),
+        "cores": os.cpu_count(),
         "simd": skopt_est.show_config(mode="dicts")["simd"],
+        "blas": sorted({f"{lib['prefix']} {lib['version']} {_kernel(lib)}" for lib in _blas()}),
         "python": platform.python_version(),
-        "commit": commit.stdout.strip() or None,
-        **{name: version(name) for name in ("numpy", "scipy", "scikit-learn")},
+        "commit": git("rev-parse", "HEAD").strip() or None,
+        "uncommitted changes": bool(git("status", "--porcelain", "--untracked-files=no").strip()),
+        **{name: version(name) for name in PACKAGES},
+        **{name: _version(name) for name in PEERS if _version(name)},
     }
 
 
+def _blas() -> list[dict]:
+    return [library for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def _kernel(library: dict) -> str:
+    return library.get("architecture", "")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
 def markdown(rows: list[Row]) -> str:
-    """A table; numbers to the right."""
+    """A table, or one after the other where the columns change; numbers to the right."""
+    return "\n\n".join(_table(list(group)) for _, group in itertools.groupby(rows, key=list))
+
+
+def _table(rows: list[Row]) -> str:
     heads = list(rows[0])
     cells = [[_text(row[head]) for head in heads] for row in rows]
-    rules = ["---:" if isinstance(rows[0][head], int | float) else "---" for head in heads]
-    lines = [heads, rules, *cells]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    rules = [
+        "---:" if any(isinstance(row[head], int | float) for row in rows) else "---"
+        for head in heads
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [heads, rules, *cells])
 
 
 def show_last(rows: list[Row]) -> None:
-    """Print the newest row, under the head of the table if it is the first."""
-    lines = markdown(rows).split("\n")
-    print("\n".join(lines if len(rows) == 1 else lines[-1:]), flush=True)
+    """Print the newest row, under the head of its table if it is the first."""
+    lines = _table(rows[-1:]).split("\n")
+    first = len(rows) == 1 or list(rows[-2]) != list(rows[-1])
+    print("\n".join(lines if first else lines[-1:]), flush=True)
 
 
 def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
     return str(value)

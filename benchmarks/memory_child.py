@@ -1,0 +1,63 @@
+"""One fresh process of `memory`: prints the bytes that a fit needed beyond X and y."""
+
+import gc
+import json
+import sys
+import tracemalloc
+import warnings
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+from sklearn import linear_model, neural_network
+
+import skopt_est
+
+EPOCHS = 2
+NETWORK = {"max_iter": EPOCHS, "batch_size": 200, "random_state": 0}
+
+
+def make(name):
+    if name == "mlp":
+        return skopt_est.MLPClassifier((100,), **NETWORK)
+    if name == "MLPClassifier":
+        return neural_network.MLPClassifier((100,), **NETWORK)
+    if name == "LogisticRegression":
+        return linear_model.LogisticRegression(max_iter=5)
+    if name == "SGDClassifier":
+        return linear_model.SGDClassifier(loss="log_loss", max_iter=EPOCHS, tol=None)
+    epochs = 5 if name == "lbfgs" else EPOCHS
+    return skopt_est.LogisticRegression(solver=name, max_iter=epochs, random_state=0)
+
+
+def load(folder: Path):
+    y = np.load(folder / "y.npy")
+    if (folder / "X.npy").exists():
+        return np.load(folder / "X.npy"), y
+    parts = [np.load(folder / f"{name}.npy") for name in ("data", "indices", "indptr")]
+    return sparse.csr_matrix(tuple(parts), shape=(len(y), int(parts[1].max()) + 1), copy=False), y
+
+
+def status(key: str) -> int:
+    """Bytes: VmRSS is what the process has in memory, VmHWM the most it had."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(key))
+
+
+def main(kind: str, name: str, folder: str) -> int:
+    warnings.simplefilter("ignore")
+    X, y = load(Path(folder))
+    make(name).fit(X[:500], y[:500])
+    gc.collect()
+    if kind == "arrays":
+        tracemalloc.start()
+        make(name).fit(X, y)
+        return tracemalloc.get_traced_memory()[1]
+    Path("/proc/self/clear_refs").write_text("5")  # the most so far is what there is now
+    before = status("VmRSS")
+    make(name).fit(X, y)
+    return status("VmHWM") - before
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(*sys.argv[1:])))
