@@ -12,21 +12,19 @@ import numpy as np
 
 from skopt_est._core import engine
 
-BLOCK = 16
+BLOCK = 8
 """Neighbouring rows that are drawn together."""
 WINDOW = 256
 """Blocks whose rows are mixed, at most: fewer where rows are long, but never below 64."""
-WINDOW_BYTES = 1 << 19
-IN_CACHE = 1 << 21
-"""Bytes of X up to which all rows are mixed."""
+WINDOW_ELEMENTS = 1 << 17
+IN_CACHE = 1 << 19
+"""Elements of X, up to which all rows are mixed. Neither its type nor whether it is sparse has
+a say, so that the same rows come in the same order."""
 
 
-def visiting_order(rows: np.ndarray, row_bytes: float, rng: np.ndarray) -> np.ndarray:
-    """A random order of `rows`, int32; `rng`, the generator's state, goes on.
-
-    row_bytes: the size of a row of X, the mean if they differ.
-    """
-    if len(rows) * row_bytes <= IN_CACHE:
-        return engine.shuffled(rows, rng, 1, len(rows))
-    blocks = min(max(int(WINDOW_BYTES / (BLOCK * row_bytes)), WINDOW // 4), WINDOW)
+def visiting_order(rows: np.ndarray, n_columns: int, rng: np.ndarray) -> np.ndarray:
+    """A random order of `rows`, int32; `rng`, the generator's state, goes on."""
+    if len(rows) * n_columns <= IN_CACHE:
+        return engine.shuffled(rows, rng)
+    blocks = min(max(WINDOW_ELEMENTS // (BLOCK * n_columns), WINDOW // 4), WINDOW)
     return engine.shuffled(rows, rng, BLOCK, blocks * BLOCK)

@@ -253,13 +253,13 @@ class Trainer:
         rows = objective.rows
         # One batch of all rows is summed in their own order.
         if settings.shuffle and self.n_batches > 1:
-            rows = visiting_order(rows, objective.data.row_bytes, state.rng)
+            rows = visiting_order(rows, objective.data.d, state.rng)
         before = state.theta.copy() if self.n_batches == 1 else None
-        sums: Array | float = 0.0
+        sums = np.zeros(objective.n_outputs)
         for first in range(0, self.n_batches, self.steps_at_once):
             part = rows[first * settings.batch_size :][: self.steps_at_once * settings.batch_size]
             rates = self._rates(first, -(-len(part) // settings.batch_size), progress, span)
-            sums = sums + self._steps(part, rates)
+            sums += self._steps(part, rates)
         # A full-batch loss is that of the weights before the step, so their penalty goes with it.
         met_at = state.theta if before is None else before
         loss = objective.data_term(sums / len(rows)) + objective.penalty(met_at)

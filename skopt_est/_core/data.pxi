@@ -40,7 +40,6 @@ cdef class Data:
     cdef const void* targets
     cdef const void* weights
     cdef readonly Py_ssize_t n, d, target_columns
-    cdef readonly double row_bytes      # of X, the mean
     cdef readonly bint is_float, sparse
     cdef Py_ssize_t fullest     # the most entries of a CSR row
     cdef int loss_code
@@ -80,9 +79,6 @@ cdef class Data:
             self._keep = (X, Y, row_weight, shift, inv_scale)
         if Y.ndim != 2 or Y.shape[0] != self.n or not Y.flags.c_contiguous or Y.dtype != dtype:
             raise ValueError(f"Y must be a C-contiguous {dtype} array with {self.n} rows")
-        self.row_bytes = self.d * dtype.itemsize
-        if self.sparse:
-            self.row_bytes = X.data.shape[0] * (dtype.itemsize + 4.0) / max(self.n, 1)
         self.target_columns = Y.shape[1]
         self.targets = _address(Y)
         self.weights = _vector(row_weight, dtype, self.n, "row_weight")

@@ -155,7 +155,8 @@ cdef inline double rows_ahead(
 cdef inline double single_rows(
     int loss, const Rows* rows, const real* targets, const real* weights, real param, real scale,
     const int32_t* order, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n, real* bias,
-    real* bias_G, const Hyper* h, const double* coefficients, Py_ssize_t stride, Padded* p, real like,
+    real* bias_G, const Hyper* h, const double* coefficients, Py_ssize_t stride, Padded* p,
+    real like,
 ) noexcept nogil:
     """Steps start to stop; returns the sum of weighted losses. bias: NULL without intercept;
     `loss` is a constant wherever speed counts."""

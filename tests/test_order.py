@@ -1,0 +1,103 @@
+"""The order in which an epoch visits the rows: every row once, blocks of neighbours in windows, and
+as good as a full permutation on sorted data."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from skopt_est import LogisticRegression, _order
+from skopt_est._core import engine
+
+
+def generator(seed=0):
+    return np.array([seed], np.uint64)
+
+
+@pytest.mark.parametrize("block", [1, 3, 16])
+@pytest.mark.parametrize("window", [1, 5, 64, 10**6])
+@pytest.mark.parametrize("n", [0, 1, 2, 15, 16, 17, 1000])
+def test_every_row_comes_once(n, window, block):
+    rows = np.arange(7, 7 + 3 * n, 3, dtype=np.int32)
+    order = engine.shuffled(rows, generator(), block, window)
+    assert order.dtype == np.int32
+    np.testing.assert_array_equal(np.sort(order), rows)
+
+
+def test_windows_hold_whole_blocks_of_neighbours():
+    order = engine.shuffled(np.arange(1600, dtype=np.int32), generator(), 16, 160)
+    firsts = []
+    for window in order.reshape(10, 160):
+        blocks, counts = np.unique(window // 16, return_counts=True)
+        assert len(blocks) == 10 and set(counts) == {16}
+        assert (np.diff(window) != 1).mean() > 0.9
+        firsts.append(blocks[0])
+    assert firsts != sorted(firsts)
+
+
+@pytest.mark.parametrize("block, window", [(1, None), (16, 64)])
+def test_every_place_is_as_likely(block, window):
+    state, n = generator(3), 128
+    places = np.zeros((n, n))
+    for _ in range(4000):
+        order = engine.shuffled(np.arange(n, dtype=np.int32), state, block, window)
+        places[order, np.arange(n)] += 1
+    # counts with mean 31.25 and deviation 5.6
+    assert abs(places - 4000 / n).max() < 6 * np.sqrt(4000 / n)
+
+
+@pytest.mark.parametrize("block, window", [(0, 4), (-1, 4), (16, 0)])
+def test_impossible_sizes_are_refused(block, window):
+    with pytest.raises(ValueError, match="block and window must be positive"):
+        engine.shuffled(np.arange(10, dtype=np.int32), generator(), block, window)
+
+
+def test_small_data_are_mixed_fully_and_large_ones_in_windows():
+    few, many = np.arange(1000, dtype=np.int32), np.arange(100_000, dtype=np.int32)
+    np.testing.assert_array_equal(
+        _order.visiting_order(few, 100, generator()), engine.shuffled(few, generator())
+    )
+    np.testing.assert_array_equal(
+        _order.visiting_order(many, 20, generator()),
+        engine.shuffled(many, generator(), 8, 256 * 8),
+    )
+    # long rows: a smaller window
+    np.testing.assert_array_equal(
+        _order.visiting_order(many, 1000, generator()),
+        engine.shuffled(many, generator(), 8, 64 * 8),
+    )
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adagrad", "adam"])
+def test_windows_converge_like_a_full_permutation_on_sorted_rows(solver, monkeypatch):
+    rng = np.random.default_rng(0)
+    n, d = 60_000, 10  # 600,000 elements: in windows
+    X = rng.standard_normal((n, d))
+    y = (X @ rng.standard_normal(d) + rng.logistic(size=n) > 0).astype(int)
+    by_label = np.lexsort((X[:, 0], y))
+    X, y = X[by_label], y[by_label]
+    model = LogisticRegression(solver=solver, batch_size=8, learning_rate="cosine", alpha=1e-3)
+    model.set_params(tol=0.0, n_iter_no_change=10**6, max_iter=4, random_state=0)
+
+    def objective():
+        w = model.fit(X, y).coef_[0]
+        f = X @ w + model.intercept_
+        return np.mean(np.logaddexp(0, f) - y * f) + 5e-4 * w @ w
+
+    model.set_params(solver="lbfgs", tol=1e-8, max_iter=200)
+    best = objective()
+    model.set_params(solver=solver, tol=0.0, max_iter=4)
+    windows = objective() / best - 1
+    monkeypatch.setattr(_order, "IN_CACHE", n * d)
+    full = objective() / best - 1
+    assert windows < max(3 * full, 5e-4), (windows, full)
+
+
+def test_dense_and_csr_rows_of_either_type_come_in_the_same_order():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30_000, 20)) * (rng.random((30_000, 20)) < 0.3)
+    y = (X.sum(axis=1) > 0).astype(int)
+    model = LogisticRegression(solver="adagrad", batch_size=8, max_iter=2, precondition=False)
+    model.set_params(tol=0.0, learning_rate="constant", random_state=0)
+    dense = model.fit(X, y).coef_.copy()
+    np.testing.assert_allclose(model.fit(sparse.csr_matrix(X), y).coef_, dense, rtol=1e-6)
+    np.testing.assert_allclose(model.fit(X.astype(np.float32), y).coef_, dense, rtol=1e-2)
