@@ -14,7 +14,7 @@ from libc.string cimport memset
 from skopt_est._core.activations cimport (
     ELU, GELU, IDENTITY, LEAKY_RELU, LOGISTIC, MISH, RELU, SELU, SILU, TANH,
 )
-from skopt_est._core.dense cimport Columns, dense_backward, dense_forward
+from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward
 from skopt_est._core.dropout cimport Drop, drop_from, set_drop
 from skopt_est._core.layers cimport Layer, backward_layers, forward_layers, slope_needed
 from skopt_est._core.lazy cimport N_POWERS, Steps

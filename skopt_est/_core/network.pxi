@@ -113,10 +113,11 @@ cdef class Scratch:
                 self.layers[level].slope = _address(slope)
         if self.in_place:
             self.columns.width = (data.d + LANES - 1) // LANES * LANES
-            columns = np.zeros((3, self.columns.width), data.dtype)
+            columns = np.zeros((3 + GROUP, self.columns.width), data.dtype)
             arrays.append(columns)
             self.columns.shift, self.columns.scaled, self.columns.sum = (
                 _address(columns[0]), _address(columns[1]), _address(columns[2]))
+            self.columns.edge = _address(columns[3:])
             self._shift = columns[0, :data.d]
         self.z = self.layers[self.n_layers - 1].out
         self._arrays = arrays
