@@ -22,6 +22,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 
 from skopt_est import _lbfgs, _targets
 from skopt_est._checks import check_rows_and_targets
+from skopt_est._core import engine
 from skopt_est._parameters import CONSTRAINTS
 from skopt_est._problem import Problem, Targets
 from skopt_est._threads import one_blas_thread
@@ -274,7 +275,7 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         Weights, counters and the order of rows go on; so do the moments, the average and the
         learning rate where solver and `learning_rate_init` are still the same.
         """
-        slots = np.zeros((solver.n_slots(), len(theta)), theta.dtype)
+        slots = engine.zeros((solver.n_slots(), len(theta)), theta.dtype)
         state = State(theta, slots, np.zeros(1), np.array([seed], np.uint64), rate=0.0)
         record = Record()
         if resumed:

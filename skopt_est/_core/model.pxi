@@ -53,4 +53,4 @@ cdef class Model:
                 NADAM: 3, AMSGRAD: 4}[self.hyper.code]
         if self.n_slots < need:
             raise ValueError(f"the solver needs {need} slots, got {self.n_slots}")
-        self._grad = np.zeros(size, theta.dtype)
+        self._grad = zeros(size, theta.dtype)
