@@ -3,6 +3,8 @@ the same numbers as the NumPy oracle and as the general path."""
 
 import numpy as np
 import pytest
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 from test_update_rules import SETTINGS, distance, fit, flat, make_data, oracle, weights_of
 
 from skopt_est import LinearRegression, LogisticRegression
@@ -99,3 +101,56 @@ def test_one_row_alone_and_a_second_epoch_of_single_rows():
         r = X[0] @ w + b - y[0]
         w, b = w - 0.1 * r * X[0], b - 0.1 * r
     np.testing.assert_allclose(weights_of(est), [*w, b], rtol=1e-14)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-3, 0.5, 200.0])
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("solver", ["sgd", "adagrad"])
+def test_single_sparse_rows_equal_dense_ones(solver, fit_intercept, dtype, l1_ratio, alpha):
+    # Common and rare columns, one that never occurs, empty rows; alpha 200 takes D l2 above one.
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 40)) * (rng.random((300, 40)) < np.geomspace(0.6, 0.005, 40))
+    X[:, 7], X[5:8] = 0, 0
+    X = X.astype(dtype)
+    y = X[:, 0] - X[:, 3] + rng.normal(size=300)
+    params = {
+        "solver": solver,
+        "batch_size": 1,
+        "alpha": alpha,
+        "l1_ratio": l1_ratio,
+        "precondition": False,
+        "fit_intercept": fit_intercept,
+        "learning_rate": "constant",
+        "learning_rate_init": 0.02,
+        "max_iter": 4,
+        "tol": 0.0,
+        "polish_iter": 0,
+        "random_state": 0,
+    }
+    found, curves = [], []
+    for rows in (X, sparse.csr_matrix(X)):
+        est = LinearRegression(**params)
+        with pytest.warns(ConvergenceWarning):
+            est.fit(rows, y, sample_weight=np.arange(300) % 3)
+        found.append(weights_of(est))
+        curves.append(np.array(est.loss_curve_))
+    limit = 1e-4 if dtype == np.float32 else 1e-9
+    np.testing.assert_allclose(
+        found[1], found[0], rtol=0, atol=limit * max(abs(found[0]).max(), 0.1)
+    )
+    assert distance(curves[1], curves[0]) < limit
+    if alpha == 0.5 and l1_ratio > 0:
+        # weights near the threshold may round to either side of it
+        assert 0 in found[1] and np.mean((found[1] == 0) == (found[0] == 0)) > 0.9
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("solver", ["sgd", "adagrad"])
+def test_single_sparse_rows_know_every_loss(solver, loss):
+    X, y, s = make_data(loss)
+    settings = SETTINGS[solver] | {"learning_rate_init": 0.02, "learning_rate": "constant"}
+    settings |= {"alpha": 0.05, "batch_size": 1, "max_iter": 3}
+    dense = weights_of(fit(loss, X, y, s, **settings))
+    assert distance(weights_of(fit(loss, sparse.csr_matrix(X), y, s, **settings)), dense) < 1e-9
