@@ -1,16 +1,19 @@
-# Products of dense matrices, row-major: loops for one column, tiles in registers where the
-# matrices fit the cache, BLAS for large ones.
+# Products of dense matrices, row-major: loops for one column, tiles in registers where the matrix
+# whose rows are added up fits the cache, BLAS beyond.
 from libc.string cimport memcpy, memset
 
 from skopt_est._core.blas cimport gemm
-from skopt_est._core.tiles cimport tiled
+from skopt_est._core.tiles cimport TILE_LIMIT, tiled
 from skopt_est._core.types cimport real
 
 
 cdef enum:
-    # BLAS, which rearranges both matrices for the cache, wins where the one whose columns are
-    # summed is larger than this.
-    TILED_BYTES = 1 << 19
+    TRANSPOSED_ROWS = 4     # too few rows are not worth the transposition of a matrix
+
+
+cdef inline bint fits(Py_ssize_t n, Py_ssize_t depth, real like) noexcept nogil:
+    """Whether tiles are the way to sum so many rows of n columns."""
+    return n * depth * <Py_ssize_t> sizeof(real) <= TILE_LIMIT
 
 
 cdef inline real dot(const real* a, const real* b, Py_ssize_t n) noexcept nogil:
@@ -92,7 +95,7 @@ cdef inline void multiply(
         while i < m:
             z[i] = start + dot(a + i * d, w, d)
             i += 1
-    elif d * k * <Py_ssize_t> sizeof(real) <= TILED_BYTES:
+    elif fits(k, d, start):
         tiled(m, k, d, a, d, 1, w, k, 1, b, False, z)
     else:
         if b != NULL:
@@ -116,7 +119,7 @@ cdef inline void add_transposed(
         while i < m:
             add_scaled(g, z[i], a + i * d, d)
             i += 1
-    elif m * k * <Py_ssize_t> sizeof(real) <= TILED_BYTES:
+    elif fits(k, m, <real> 0):
         tiled(d, k, m, a, 1, d, z, k, 1, <const real*> NULL, not fresh, g)
     else:
         gemm(c'T', c'N', <int> d, <int> k, <int> m, <real*> a, <int> d, <real*> z, <int> k,
@@ -132,7 +135,16 @@ cdef inline void multiply_transposed(
         for i in range(m):
             for j in range(d):
                 a[i * d + j] = z[i] * w[j]
-    elif d * k * <Py_ssize_t> sizeof(real) <= TILED_BYTES:
+    elif m < TRANSPOSED_ROWS:
+        for i in range(m):
+            j = 0
+            while j + 4 <= d:
+                dot4(w + j * k, k, z + i * k, <real> 0, a + i * d + j, k)
+                j += 4
+            while j < d:
+                a[i * d + j] = dot(w + j * k, z + i * k, k)
+                j += 1
+    elif fits(d, k, <real> 0):
         tiled(m, d, k, z, k, 1, w, 1, k, <const real*> NULL, False, a)
     else:
         gemm(c'N', c'T', <int> m, <int> d, <int> k, <real*> z, <int> k, <real*> w, <int> k,

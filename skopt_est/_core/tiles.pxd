@@ -12,7 +12,7 @@ cdef extern from *:
 
     /* Rows of a tile: with two vectors of columns its sums, the two vectors they are made from and
      * the number at hand fill 32 registers (AVX-512) or 16. Without vectors of gcc's and clang's
-     * kind all this is the same code on vectors of one element. */
+     * kind all this is the same code on vectors of one element, whose sums the compiler may reorder. */
     #if defined(__GNUC__) && !defined(TILE_PLAIN)
     #define TILE_INLINE static inline __attribute__((always_inline, unused))
     #define TILE_FUNCTION static __attribute__((noinline, unused))
@@ -96,7 +96,8 @@ cdef extern from *:
      * tile_pack: columns of b to a panel (depth, width vectors), zero beyond the last column.
      * tile_product: c (m, n) <- start + a (m, depth) b (depth, n), where start is bias, c if
      *     `add`, or zero; a's element (i, p) is at i a_row + p a_step, and b's likewise. Columns
-     *     of b are read where they are if they lie side by side and fill whole vectors. */
+     *     of b are read where they are if they lie side by side and fill whole vectors, unless b
+     *     is large and many tiles pass over it. */
     #define TILE_FUNCTIONS(T, F) \
     TILE_INLINE void tile_sum##F( \
             int rows, int width, ptrdiff_t depth, const T *a, ptrdiff_t a_row, ptrdiff_t a_step, \
@@ -165,7 +166,8 @@ cdef extern from *:
         for (at = 0; at < n; at += WIDE) { \
             int width = n - at > LANES ? 2 : 1, packed; \
             ptrdiff_t full = width * LANES, columns = n - at < full ? n - at : full; \
-            packed = b_step != 1 || columns < full; \
+            packed = b_step != 1 || columns < full || \
+                (m > 32 * TILE_ROWS && depth * b_row > TILE_CACHE / (ptrdiff_t) sizeof(T)); \
             for (j = 0; j < full; j++) \
                 row[j] = bias != NULL && j < columns ? bias[at + j] : 0; \
             for (q = 0; q < pieces; q++) { \
@@ -201,7 +203,10 @@ cdef extern from *:
         } \
     }
 
-    #define TILE_PANEL 24576    /* bytes: three quarters of the innermost cache */
+    /* Bytes of b up to which this is faster than BLAS, which rearranges a, too, for the cache. */
+    #define TILE_LIMIT (TILE_BYTES ? 1 << 20 : 1 << 13)
+    #define TILE_CACHE 32768    /* bytes of the innermost cache */
+    #define TILE_PANEL 24576    /* of a panel of b, which leaves room for rows of a */
     #define TILE_CASE(F, R) \
         case 2 * R: \
             tile_sum##F(R, 1, depth, a, a_row, a_step, b, b_row, start, start_row, c, c_row); \
@@ -225,6 +230,7 @@ cdef extern from *:
     TILE_FUNCTIONS(float, f)
     TILE_FUNCTIONS(double, )
     """
+    const Py_ssize_t TILE_LIMIT
     void tile_productf(
         Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const float* a, Py_ssize_t a_row,
         Py_ssize_t a_step, const float* b, Py_ssize_t b_row, Py_ssize_t b_step,
