@@ -12,7 +12,8 @@ cdef extern from *:
 
     /* Rows of a tile: with two vectors of columns its sums, the two vectors they are made from and
      * the number at hand fill 32 registers (AVX-512) or 16. Without vectors of gcc's and clang's
-     * kind all this is the same code on vectors of one element, whose sums the compiler may reorder. */
+     * kind all this is the same code on vectors of one element, whose sums the compiler may
+     * reorder. */
     #if defined(__GNUC__) && !defined(TILE_PLAIN)
     #define TILE_INLINE static inline __attribute__((always_inline, unused))
     #define TILE_FUNCTION static __attribute__((noinline, unused))
