@@ -112,13 +112,18 @@ class OptimizerEstimator(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta)
         finally:
             # Training publishes what it has before it lets an interruption through.
             if vars(work).get("_state", before.get("_state")) is not before.get("_state"):
-                changed = {k: v for k, v in vars(self).items() if before.get(k, work) is not v}
-                self.__dict__ = vars(work) | changed
+                self._take_over(work, before)
         if tasks is not None:
             tasks.end({})
         if warning is not None:
             warn_not_converged(warning)
         return self
+
+    def _take_over(self, fitted: Self, before: dict[str, Any]) -> None:
+        """The attributes of the fitted copy, and those that were set here since `before`: by
+        callbacks or for them."""
+        changed = {k: v for k, v in vars(self).items() if before.get(k, fitted) is not v}
+        self.__dict__ = vars(fitted) | changed
 
     def _twin(self) -> Self:
         twin = object.__new__(type(self))
