@@ -161,7 +161,7 @@ def test_interrupt_of_a_second_fit_leaves_one_of_the_two(cls):
 
 
 @pytest.mark.parametrize("cls", [LogisticRegression, MLPClassifier])
-def test_interrupted_partial_fit_leaves_the_call_before(cls):
+def test_interrupted_partial_fit_leaves_the_call_before_or_its_own_epoch(cls):
     X, y = data(cls)
     est = model(cls).partial_fit(X, y, classes=np.unique(y)).partial_fit(X, y)
     before, digest = dict(vars(est)), joblib.hash(vars(est))
@@ -171,8 +171,9 @@ def test_interrupted_partial_fit_leaves_the_call_before(cls):
     for number in range(10, counter.lines, counter.lines // 20):
         with AtLine(number, KeyboardInterrupt) as fault, pytest.raises(KeyboardInterrupt):
             est.partial_fit(X, y)
-        if est.t_ > before["t_"]:  # all was done
-            assert not {"run_one_epoch", "_validate"} & set(fault.places)
+        if est.t_ > before["t_"]:  # the epoch was complete
+            assert not {"_validate", "_steps"} & set(fault.places)
+            assert (est.t_, len(est.history_)) == (3 * ROWS, 3)
             est.__dict__ = dict(before)
         assert_untouched(est, before, digest)
 
