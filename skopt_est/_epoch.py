@@ -30,6 +30,12 @@ class Passes:
         # Absent features are brought up to date after each run of steps: of all of them, rarely.
         wide = objective.network.units[0] if objective.data.sparse else 0
         self.steps_at_once = max(STEPS_AT_ONCE, wide)
+        self.sparse, self.drops = objective.data.sparse, objective.network.drops
+        self.constant = schedules.is_constant(settings.learning_rate)
+        # One number tells of all steps, but for CSR rows, whose absent features need tables.
+        self.alike = self.constant and solver.steps_alike and not self.sparse
+        longest = 1 if self.alike else min(self.n_batches, self.steps_at_once)
+        self.counts = np.arange(longest, dtype=np.float64)
 
     @cached_property
     def scratch(self) -> engine.Scratch:
@@ -65,26 +71,23 @@ class Passes:
         return sums, float(rates[-1])
 
     def _rates(self, first: int, n_steps: int, progress: float, span: float) -> Array:
-        """The rates of these steps of the epoch; one number if all steps are alike, but for
-        CSR rows, whose absent features need tables over the steps."""
-        learning_rate, state = self.settings.learning_rate, self.state
-        alike = schedules.is_constant(learning_rate) and self.solver.steps_alike
-        if alike and not self.objective.data.sparse:
-            return np.array([state.rate])
-        part = np.arange(first, first + n_steps) / self.n_batches
-        done = np.minimum(progress + span * part, 1.0)
-        t = state.n_updates + 1.0 + np.arange(n_steps)
-        return state.rate * schedules.factors(learning_rate, t, done, self.settings.power_t)
+        """The rates of these steps of the epoch; one number if all steps are alike."""
+        state, settings = self.state, self.settings
+        if self.constant:
+            return np.full(1 if self.alike else n_steps, state.rate)
+        counts = self.counts[:n_steps]
+        done = np.minimum(progress + span * ((first + counts) / self.n_batches), 1.0)
+        t = state.n_updates + 1.0 + counts
+        return state.rate * schedules.factors(settings.learning_rate, t, done, settings.power_t)
 
     def _steps(self, rows: Array, rates: Array) -> Array:
         state, average_from = self.state, self.settings.average_from
         n_steps = -(-len(rows) // self.settings.batch_size)
-        age = state.n_moments + 1.0 + np.arange(len(rates))
+        age = state.n_moments + 1.0 + self.counts[: len(rates)]
         coefficients = self.solver.coefficients(age, rates, state.extras)
         options: dict[str, Any] = {}
-        sparse = self.objective.data.sparse
         kept = self.solver.kept(rates)
-        if sparse and (momentum := self.solver.momentum_of(coefficients)) is not None:
+        if self.sparse and (momentum := self.solver.momentum_of(coefficients)) is not None:
             weights, ratio = np.ascontiguousarray(momentum.weights), min(momentum.ratio, 1.0)
             tail = engine.momentum_tail(weights, ratio, kept)
             options = {"tail": tail, "kept": kept, **momentum._asdict()}
@@ -94,7 +97,7 @@ class Passes:
             first = min(max(batches_to_go - 1, 0), n_steps)
             options["average_from"] = first
             state.n_averaged += n_steps - first
-        if self.objective.network.drops:
+        if self.drops:
             options["mask_key"] = engine.next_word(state.rng)
         sums = engine.run_epoch(
             *(self.objective.data, self.model, self.scratch),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,6 +102,7 @@ class Record:
                 "seconds": seconds,
             }
         )
-        self.best_loss = min(self.best_loss, loss) if np.isfinite(loss) else self.best_loss
-        if score is not None and np.isfinite(score):
+        if math.isfinite(loss):
+            self.best_loss = min(self.best_loss, loss)
+        if score is not None and math.isfinite(score):
             self.best_score = score if self.best_score is None else max(self.best_score, score)

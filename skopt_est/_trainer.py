@@ -6,6 +6,7 @@ is entered once an epoch.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from copy import copy, deepcopy
@@ -24,6 +25,12 @@ from skopt_est.solvers import Solver
 
 Array = np.ndarray
 ADAPTIVE_FACTOR, ADAPTIVE_FLOOR = 5.0, 1e-6
+
+
+def all_finite(theta: Array) -> bool:
+    """Whether there is neither NaN nor an infinity: either would be left in a sum, which is the
+    cheaper to find."""
+    return math.isfinite(np.add.reduce(theta)) or bool(np.isfinite(theta).all())
 
 
 class Diverged(ValueError):
@@ -56,6 +63,7 @@ class Trainer:
         self.state, self.record, self.score, self.tasks = state, record, score, tasks
         self.begun = len(record.history)
         self.passes = Passes(objective, solver, settings, state)
+        self.penalty = objective.penalty_function()
         self.monitor = Monitor(settings.tol, settings.n_iter_no_change)
         self.report = Report(settings.verbose, self.begun)
         self.best: Array | None = None
@@ -145,14 +153,14 @@ class Trainer:
         sums, rate = self.passes.run(progress, span)
         # A full-batch loss is that of the weights before the step, so their penalty goes with it.
         met_at = state.theta if before is None else before
-        loss = objective.data_term(sums / len(objective.rows)) + objective.penalty(met_at)
-        if not (np.isfinite(loss) and np.isfinite(state.theta).all()):
-            loss = np.nan
+        loss = objective.data_term(sums / len(objective.rows)) + self.penalty(met_at)
+        if not (math.isfinite(loss) and all_finite(state.theta)):
+            loss = math.nan
         score = None
         if self.score is not None:
-            score = self.score(state.model_parameters()) if np.isfinite(loss) else np.nan
+            score = self.score(state.model_parameters()) if math.isfinite(loss) else math.nan
         judged = score if settings.early_stopping and score is not None else 0.0
-        finite = bool(np.isfinite(loss) and np.isfinite(judged))
+        finite = math.isfinite(loss) and math.isfinite(judged)
         self.enter(loss, score, rate, time.perf_counter() - start, before, finite)
         return finite
 

@@ -46,7 +46,9 @@ class AtLine:
         sys.settrace(self.before)
 
     def trace(self, frame, event, argument):
-        if not frame.f_code.co_filename.startswith(PACKAGE):
+        # Python looks for signals after calls only, so not on the way out of a lock's block.
+        name = frame.f_code.co_filename
+        if not name.startswith(PACKAGE) or name.endswith("_threads.py"):
             return None
         if event == "line":
             self.lines += 1
