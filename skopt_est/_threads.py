@@ -30,16 +30,20 @@ def _controller() -> ThreadpoolController:
 def one_blas_thread() -> Iterator[None]:
     """Run the block with BLAS limited to one thread."""
     global _users, _limit
-    with _lock:
-        if _users == 0:
-            _limit = _controller().limit(limits=1, user_api="blas")
-            _limit.__enter__()
-        _users += 1
+    counted = False
     try:
+        with _lock:
+            if _limit is None:
+                limit = _controller().limit(limits=1, user_api="blas")
+                limit.__enter__()
+                _limit = limit
+            # nothing is called in between, so that no interruption comes there
+            _users += 1
+            counted = True
         yield
     finally:
         with _lock:
-            _users -= 1
-            if _users == 0:
-                _limit.__exit__(None, None, None)
-                _limit = None
+            _users -= counted
+            if _users == 0 and _limit is not None:
+                limit, _limit = _limit, None
+                limit.__exit__(None, None, None)
