@@ -26,7 +26,6 @@ BEST: dict[str, Any] = {
     "markersize": 13,
     "markeredgecolor": "black",
     "zorder": 4,
-    "clip_on": False,
 }
 
 
