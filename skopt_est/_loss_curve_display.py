@@ -11,14 +11,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from skopt_est._plotting import DASHES, MARKERS, label_outer, name_of_score, panels, tidy
+from skopt_est._plotting import DASHES, LOG_FROM, MARKERS, label_outer, name_of_score, panels, tidy
 
 __all__ = ["LossCurveDisplay"]
 
 Array = np.ndarray
 TRAINING, VALIDATION = DASHES[:2]
-# The axis of epochs is logarithmic if the longest curve has so many times those of the shortest.
-LOG_FROM = 5
 LONGEST_NAME = 40
 BEST: dict[str, Any] = {
     "linestyle": "",
@@ -351,8 +349,12 @@ def _best_epoch(model: Any) -> int | None:
 
 
 def _names_of(models: list[Any]) -> list[str]:
-    """The class, where it isn't the same for all, and the parameters that differ."""
-    classes = [type(model).__name__ for model in models]
+    """The parameters that differ, after the class where it isn't the same for all; the class alone
+    if that is too long."""
+    types = [type(model) for model in models]
+    classes = [cls.__name__ for cls in types]
+    if len(set(classes)) < len(set(types)):
+        classes = [f"{cls.__module__.split('.')[0]}.{cls.__name__}" for cls in types]
     params = [model.get_params(deep=False) for model in models]
     shared = [key for key in params[0] if all(key in p for p in params) and key != "random_state"]
     differing = [key for key in shared if len({repr(p[key]) for p in params}) > 1]
@@ -363,6 +365,8 @@ def _names_of(models: list[Any]) -> list[str]:
         # a solver's name says what it is
         parts += [p[key] if key == "solver" else f"{key}={p[key]!r}" for key in differing]
         names.append(", ".join(parts))
-    if len(set(names)) < len(names) or max(map(len, names)) > LONGEST_NAME:
+    if max(map(len, names)) > LONGEST_NAME:
+        names = classes
+    if len(set(names)) < len(names):
         names = [f"{cls} {i}" for i, cls in enumerate(classes, 1)]
     return names

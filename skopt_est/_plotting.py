@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 # A line's colour comes from matplotlib's cycle; marker and dashes tell it apart in grey.
 MARKERS = "os^DvPX<>p"
 DASHES = ("-", "--", "-.", ":")
+# An axis is logarithmic if its numbers differ by more than this factor.
+LOG_FROM = 5
 # Words in names of scores, where a label has others
 WORDS = {"neg": "negative", "roc": "ROC", "auc": "AUC", "r2": "R²", "d2": "D²", "f1": "F1"}
 
@@ -53,6 +55,19 @@ def label_outer(axes: np.ndarray, xlabel: str) -> None:
     for panel in axes[:-1]:
         panel.tick_params(axis="x", which="both", labelbottom=False)
     axes[-1].set_xlabel(xlabel)
+
+
+def scale_times(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic vertical axis for numbers that differ much, labelled without powers."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    if not high > LOG_FROM * low > 0:
+        return
+    axes.set_yscale("log")
+    subs = (1.0, 2.0, 5.0) if high < 50 * low else (1.0,)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def tidy(axes: Axes) -> None:

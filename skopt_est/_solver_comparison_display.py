@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from skopt_est._plotting import DASHES, MARKERS, label_outer, panels, tidy
+from skopt_est._plotting import DASHES, MARKERS, label_outer, panels, scale_times, tidy
 from skopt_est._search_results import results_of
 
 __all__ = ["SolverComparisonDisplay"]
@@ -219,9 +219,7 @@ class SolverComparisonDisplay:
             self.errorbars_.append(bars)
         axes[0].set_ylabel(self.score_name)
         axes[1].set_ylabel("fit time in seconds")
-        low, high = np.nanmin(self.mean_fit_times), np.nanmax(self.mean_fit_times)
-        if high > 5 * low > 0:
-            axes[1].set_yscale("log")
+        scale_times(axes[1], np.nanmin(self.mean_fit_times), np.nanmax(self.mean_fit_times))
         for panel in axes:
             tidy(panel)
         places.label(axes)

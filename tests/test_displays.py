@@ -131,6 +131,8 @@ def test_names_hold_the_class_where_classes_differ_and_numbers_where_nothing_doe
 
     assert names(sgd, adam) == ["sgd, alpha=0.0001", "adam, alpha=0.1"]
     assert names(adam, log)[0].startswith("MLPClassifier")
+    theirs = sklearn.neural_network.MLPClassifier(8, max_iter=2).fit(X, y)
+    assert names(sgd, theirs) == ["skopt_est.MLPClassifier", "sklearn.MLPClassifier"]
     assert names(sgd, sgd) == ["MLPClassifier 1", "MLPClassifier 2"]
 
 
