@@ -68,13 +68,14 @@ def _solver_param_of(search: Any, solver_param: str | None) -> str:
 
 def _metric_of(search: Any, metric: str | None) -> tuple[str, str]:
     """The metric's name in the results, and on an axis."""
-    if not search.multimetric_:
+    prefix = "mean_test_"
+    metrics = sorted(k.removeprefix(prefix) for k in search.cv_results_ if k.startswith(prefix))
+    if metrics == ["score"]:
         if metric is not None:
             raise ValueError(
                 f"metric={metric!r}, but the search has one metric only: leave it out."
             )
         return "score", name_of_score(search.scoring, search.estimator)
-    metrics = sorted(search.scorer_)
     if metric is None and isinstance(search.refit, str):
         metric = search.refit
     if metric is None or metric not in metrics:

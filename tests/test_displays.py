@@ -345,7 +345,12 @@ def test_of_several_metrics_one_is_shown(search):
     display = SolverComparisonDisplay.from_estimator(several, metric="accuracy")
     expected = column(search, "mean_test_score", "adam")
     np.testing.assert_array_equal(display.lines_[1].get_ydata(), expected)
-    with pytest.raises(ValueError, match=r"metric='f1'.*accuracy.*roc_auc"):
+    several.set_params(refit=False, scoring=lambda est, X, y: {"a": 1.0, "b": est.score(X, y)})
+    display = SolverComparisonDisplay.from_estimator(several.fit(X, y), metric="b")
+    np.testing.assert_array_equal(display.lines_[1].get_ydata(), expected)
+    with pytest.raises(ValueError, match=r"metric=None.*\['a', 'b'\]"):
+        SolverComparisonDisplay.from_estimator(several)
+    with pytest.raises(ValueError, match=r"metric='f1'.*\['a', 'b'\]"):
         SolverComparisonDisplay.from_estimator(several, metric="f1")
     with pytest.raises(ValueError, match="metric='accuracy', but the search has one"):
         SolverComparisonDisplay.from_estimator(search, metric="accuracy")
