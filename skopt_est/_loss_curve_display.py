@@ -211,10 +211,13 @@ class LossCurveDisplay:
         Raises
         ------
         ValueError
-            If the lists that were given are not as long as each other, there are several curves
-            without names, or `ax` holds another number of axes.
+            If the lists that were given are not as long as each other, a curve has validation
+            losses and scores, there are several curves without names, or `ax` holds another
+            number of axes.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
+        from matplotlib.ticker import MaxNLocator
+
         self._check_lengths()
         n = len(self.loss_curves)
         curves = [np.asarray(curve, dtype=float) for curve in self.loss_curves]
@@ -246,8 +249,8 @@ class LossCurveDisplay:
         if above_lowest or max(lengths) > LOG_FROM * min(lengths):
             axes[0].set_xscale("log")
             axes[0].xaxis.set_major_formatter("{x:g}")
-        else:
-            axes[0].xaxis.get_major_locator().set_params(integer=True)
+        elif axes[0].get_xscale() == "linear":
+            axes[0].xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         if with_scores:
             axes[1].set_ylabel(f"validation {self.score_name}")
         for panel in axes:
@@ -269,6 +272,8 @@ class LossCurveDisplay:
 
     def _add_legend(self) -> None:
         """One estimator: its curves. Several: their names, then what the kinds of lines are."""
+        from matplotlib.lines import Line2D
+
         several = len(self.loss_curves) > 1
         lines, validation = self.lines_, [line for line in self.validation_lines_ if line]
         marks = [mark for mark in self.best_markers_ if mark]
@@ -287,8 +292,6 @@ class LossCurveDisplay:
             label = "best epoch" if several else f"best epoch, {marks[0].get_xdata()[0]}"
             colour = "0.85" if several else marks[0].get_color()
             entries.append((label, {**BEST, "color": colour}))
-        from matplotlib.lines import Line2D
-
         handles = [Line2D([], [], **style) for _, style in entries]
         self.axes_[0].legend(handles, [label for label, _ in entries])
 
@@ -300,6 +303,12 @@ class LossCurveDisplay:
                 raise ValueError(
                     f"{name} has {len(value)} entries and loss_curves has {n}: they must be as "
                     "many."
+                )
+        both = zip(self.validation_losses or [], self.validation_scores or [], strict=False)
+        for i, (loss, score) in enumerate(both):
+            if loss is not None and score is not None:
+                raise ValueError(
+                    f"Curve {i} has validation_losses and validation_scores: pass one of them."
                 )
         if n > 1 and self.names is None:
             raise ValueError(f"names=None: the {n} curves of loss_curves need names.")

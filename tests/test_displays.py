@@ -203,8 +203,9 @@ def test_axes_of_the_user_are_drawn_in_and_divided_for_two_panels():
         box = panel.get_position()
         assert place.x0 <= box.x0 + 1e-9 and box.x1 <= place.x1 + 1e-9
     assert not right.axison
+    display.axes_[0].set_xscale("log")
     again = display.plot(ax=display.axes_)
-    assert again is display
+    assert again is display and again.axes_[0].get_xscale() == "log"
     with pytest.raises(ValueError, match=r"ax holds 3 axes.*2 panels"):
         display.plot(ax=plt.subplots(3)[1])
     with pytest.raises(ValueError, match="ax holds 1 axes"):
@@ -230,6 +231,10 @@ def test_loss_curves_are_refused_with_what_was_given():
         LossCurveDisplay.from_estimator([])
     with pytest.raises(ValueError, match="names has 1 entries and loss_curves has 2"):
         LossCurveDisplay.from_estimator([fitted, fitted], names="one")
+    with pytest.raises(ValueError, match="Curve 0 has validation_losses and validation_scores"):
+        LossCurveDisplay(
+            loss_curves=[[1.0]], validation_losses=[[1.0]], validation_scores=[[1.0]]
+        ).plot()
     with pytest.raises(ValueError, match="names=None"):
         LossCurveDisplay(loss_curves=[[1.0], [2.0]]).plot()
 
