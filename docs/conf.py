@@ -6,6 +6,8 @@ Nothing is fetched while building, and the pages load nothing from elsewhere.
 import sys
 from pathlib import Path
 
+from docutils.nodes import Text, literal_block
+
 import skopt_est
 
 HERE = Path(__file__).parent
@@ -44,6 +46,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"skopt_est {release}"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_sidebars = {page: [] for page in ("index", "getting_started", "api")}
 html_math_renderer = "mathml"
 html_copy_source = html_show_sourcelink = False
 html_theme_options = {
@@ -82,6 +85,7 @@ PAGES = {
 def setup(app):
     app.connect("config-inited", headers_of_galleries, priority=20)
     app.connect("source-read", link_to_pages)
+    app.connect("doctree-read", trim_code)
     app.connect("autodoc-process-signature", without_signature)
     app.connect("missing-reference", plain_reference)
 
@@ -94,6 +98,14 @@ def headers_of_galleries(app, config):
 def link_to_pages(app, docname, source):
     for path, page in PAGES.items():
         source[0] = source[0].replace(f"]({path})", f"]({page})")
+
+
+def trim_code(app, doctree):
+    """Examples end in an empty line, so that their test doesn't take the fence for output."""
+    for block in doctree.findall(literal_block):
+        text = block.astext().rstrip("\n")
+        block.rawsource, block.children = text, []
+        block += Text(text)
 
 
 def without_signature(app, what, name, obj, options, signature, returned):
