@@ -91,7 +91,7 @@ def setup(app):
 
 
 def headers_of_galleries(app, config):
-    """Only .rst files head a gallery: README.md of examples/data tells where the tables are from."""
+    """Only .rst files head a gallery; README.md of examples/data is about the tables."""
     config.sphinx_gallery_conf["source_suffix"] = {".rst": "restructuredtext"}
 
 

@@ -47,7 +47,7 @@ def test_more_sparse_columns_than_indices():
 def test_a_text_column_without_a_frame():
     bad = X.astype(object)
     bad[3, 1] = "seven"
-    with pytest.raises(ValueError, match="Column 1 of X is not numeric.*seven"):
+    with pytest.raises(ValueError, match=r"Column 1 of X is not numeric.*seven"):
         LinearRegression().fit(bad, Y)
 
 
