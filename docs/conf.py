@@ -37,6 +37,7 @@ myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings tell
 numpydoc_show_class_members = False  # the class template lists them
@@ -70,6 +71,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "api/backreferences",
     "inspect_global_variables": False,
     "download_all_examples": False,
+    "notebook_extensions": set(),  # the examples are command lines
     "show_memory": False,
     "show_signature": False,
     "write_computation_times": False,
@@ -77,6 +79,7 @@ sphinx_gallery_conf = {
 
 # Texts that live elsewhere and have a page here
 PAGES = {
+    "../CONTRIBUTING.md": "contributing.md",
     "../benchmarks/NOTES.md": "notes.md",
     "../benchmarks/normalisation.md": "normalisation.md",
 }
