@@ -149,7 +149,7 @@ cdef inline void _accumulate(
     z = backward_layers(scratch.layers, scratch.n_layers, count, fresh, <real*> scratch.spare,
                         <real*> scratch.other, like)
     if in_place:
-        dense_backward(rows, order, start, count, z, fresh, &scratch.columns, <real*> first.gW)
+        dense_backward(rows, order, start, count, n, z, fresh, &scratch.columns, <real*> first.gW)
     elif rows.indices == NULL:
         add_transposed(block, count, rows.d, z, first.n_out, fresh, <real*> first.gW)
     else:
