@@ -1,8 +1,13 @@
-"""Which solver, and with which learning rate? A grid search on a table of the US census.
+"""Which solver, and with which learning rate?
+===========================================
+
+A grid search on a table of the US census.
 
 The table has numbers, categories and missing values. The script prints the cross-validated score
 and the fit time of every solver and rate, then the score of the best one on rows that the search
 has not seen. It plots the search's results, and how the training loss of each solver falls.
+
+Usage::
 
     python examples/compare_solvers.py [--rows N] [--jobs N] [--output FILE]
 """

@@ -170,7 +170,7 @@ learning_rate_init_ : float
 n_features_in_ : int
     Number of columns of X.
 
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
     Names of the columns, where X has names that are strings.
 """
 
@@ -350,10 +350,10 @@ n_init : int, default=1
 """
 
 MLP_ATTRIBUTES = """\
-coefs_ : list of n_layers_ - 1 ndarrays of shape (n_inputs, n_outputs)
+coefs_ : list of `n_layers_` - 1 ndarrays of shape (n_inputs, n_outputs)
     Weights of each layer: views of one array.
 
-intercepts_ : list of n_layers_ - 1 ndarrays of shape (n_outputs,)
+intercepts_ : list of `n_layers_` - 1 ndarrays of shape (n_outputs,)
     Intercepts of each layer.
 
 n_layers_ : int
