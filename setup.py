@@ -1,5 +1,6 @@
 """The compiled extensions; everything else is in pyproject.toml."""
 
+import os
 import platform
 import sys
 from pathlib import Path
@@ -8,6 +9,15 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 CORE = Path("skopt_est/_core")
+
+# What the extensions are built for (see CONTRIBUTING.md): use, if the variable is not set, or
+# a search for errors. "checked": every access to a memoryview is checked by Cython; "sanitized":
+# every access to memory by AddressSanitizer, all arithmetic by UndefinedBehaviorSanitizer.
+BUILDS = ("", "checked", "sanitized")
+BUILD = os.environ.get("SKOPT_EST_BUILD", "")
+if BUILD not in BUILDS:
+    raise SystemExit(f"SKOPT_EST_BUILD={BUILD!r}: choose from {BUILDS}")
+CHECKED = BUILD == "checked"
 
 # Reductions vectorise only if sums may be reordered, and sqrt only if it need not set errno.
 # Infinities and NaN keep their meaning (never -ffinite-math-only), and nothing here changes
@@ -24,6 +34,11 @@ MATH = [
 ]
 if sys.platform == "linux":
     MATH += ["--param=vect-max-peeling-for-alignment=0"]
+LINK = []
+if BUILD == "sanitized":
+    # float-cast-overflow: a float too large for the integer it becomes
+    LINK = ["-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
+    MATH += [*LINK, "-g1", "-O1", "-fno-omit-frame-pointer"]
 SIMD = {"baseline": []}
 if platform.machine().lower() in ("x86_64", "amd64", "i686"):
     SIMD["avx2"] = ["-mavx2", "-mfma"]
@@ -33,9 +48,9 @@ if platform.machine().lower() in ("x86_64", "amd64", "i686"):
     ]
 DIRECTIVES = {
     "language_level": 3,
-    "boundscheck": False,
-    "wraparound": False,
-    "initializedcheck": False,
+    "boundscheck": CHECKED,
+    "wraparound": CHECKED,
+    "initializedcheck": CHECKED,
     "cdivision": True,
     "freethreading_compatible": True,
 }
@@ -52,6 +67,7 @@ for name, flags in SIMD.items():
                 [str(CORE / f"{module}.pyx")],
                 depends=[str(path) for path in sorted(CORE.glob("*.px[di]"))],
                 extra_compile_args=MATH + flags,
+                extra_link_args=LINK,
             )
             for module in ("engine", "moments")
         ],

@@ -6,7 +6,9 @@ objects, so that several models can be trained on one `Data`.
 """
 import numpy as np
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
@@ -14,6 +16,7 @@ from libc.string cimport memset
 from skopt_est._core.activations cimport (
     ELU, GELU, IDENTITY, LEAKY_RELU, LOGISTIC, MISH, RELU, SELU, SILU, TANH,
 )
+from skopt_est._core.csr cimport csr_fault
 from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward
 from skopt_est._core.dropout cimport Drop, drop_from, set_drop
 from skopt_est._core.layers cimport Layer, backward_layers, forward_layers, slope_needed
@@ -179,7 +182,9 @@ def value_and_gradient(
     cdef Py_ssize_t count = data.n if order is None else order.shape[0]
     cdef const int32_t* rows = <const int32_t*> _vector(order, np.dtype(np.int32), count, "order")
     cdef const void* t = _vector(theta, data.dtype, network.size, "theta")
-    cdef void* g = <void*> _vector(grad, data.dtype, network.size, "grad")
+    cdef void* g = <void*> _vector(grad, data.dtype, network.size, "grad", True)
+    if theta is None:
+        raise ValueError("theta must be an array, got None")
     if order is not None and count and (order.min() < 0 or order.max() >= data.n):
         raise ValueError("order holds an index that is not a row")
     if grad is not None and (data.sparse or count == 0 or not network.fit_intercept):
@@ -250,6 +255,9 @@ def run_epoch(
     cdef int32_t* p_touched = NULL
     if batch_size < 1 or n < 1:
         raise ValueError(f"no step can be made of {n} rows in batches of {batch_size}")
+    if data.d != model.network.units[0]:
+        raise ValueError(f"the rows have {data.d} columns, the model {model.network.units[0]} inputs")
+    batch_size = min(batch_size, n)
     n_steps = (n + batch_size - 1) // batch_size
     table = coefficients
     if table.shape[0] != n_steps and (table.shape[0] != 1 or data.sparse):
@@ -295,6 +303,8 @@ def run_epoch(
         steps.decay_sum = NULL
         if kept is not None:
             decay_sum = np.concatenate([[0.0], np.cumsum(np.log(kept))])
+            if decay_sum.shape[0] != n_steps + 1:
+                raise ValueError("kept needs one entry a step")
             steps.decay_sum = &decay_sum[0]
         steps.moves_without_gradient = (
             model.penalised or model.average is not None or tail is not None
@@ -427,6 +437,8 @@ def momentum_tail(double[::1] weights, double ratio, kept=None):
     out = np.zeros(n + 1)
     cdef double[::1] tail = out
     cdef const double[::1] ratios = np.full(n, ratio) if kept is None else ratio / kept
+    if ratios.shape[0] != n:
+        raise ValueError(f"kept has {ratios.shape[0]} entries, weights {n}")
     for s in range(n - 1, -1, -1):
         tail[s] = ratios[s] * (weights[s] + tail[s + 1])
     return out
@@ -434,6 +446,8 @@ def momentum_tail(double[::1] weights, double ratio, kept=None):
 
 def next_word(uint64_t[::1] state):
     """64 random bits; `state`, one word, goes on."""
+    if state.shape[0] != 1:
+        raise ValueError(f"state must be one word, got {state.shape[0]}")
     return next_random_word(&state[0])
 
 
@@ -445,6 +459,9 @@ def shuffled(const int32_t[::1] rows, uint64_t[::1] state, Py_ssize_t block=1, w
     cdef Py_ssize_t n = rows.shape[0], mixed = n if window is None else window
     if block < 1 or mixed < 1 and n:
         raise ValueError(f"block and window must be positive, got {block} and {mixed}")
+    if state.shape[0] != 1:
+        raise ValueError(f"state must be one word, got {state.shape[0]}")
+    block, mixed = min(block, max(n, 1)), min(mixed, n)
     out = np.empty(n, np.int32)
     drawn = np.empty((n + block - 1) // block, np.int32)
     cdef int32_t[::1] order = out, blocks = drawn

@@ -6,9 +6,21 @@ import numpy as np
 
 from libc.stdint cimport int32_t, int64_t
 
+from skopt_est._core.csr cimport csr_fault
 from skopt_est._core.types cimport real
 
 cdef Py_ssize_t BLOCK_ELEMENTS = 16384      # of X: a block stays in cache for its two passes
+
+
+cdef int check_csr(X, const int32_t[::1] indices, const int64_t[::1] indptr) except -1:
+    cdef const char* fault
+    cdef Py_ssize_t n = X.shape[0], n_entries = X.data.shape[0]
+    if indptr.shape[0] != n + 1 or indices.shape[0] != n_entries:
+        raise ValueError("X.indptr must have one entry a row and one more, X.indices one an entry")
+    fault = csr_fault(&indptr[0], &indices[0] if n_entries else NULL, n, X.shape[1], n_entries)
+    if fault != NULL:
+        raise ValueError(fault.decode())
+    return 0
 
 
 def column_moments(X, int32_t[::1] rows, row_weight, bint centre):
@@ -101,6 +113,7 @@ def column_squares(X, int32_t[::1] rows, row_weight):
     cdef const int64_t[::1] indptr = X.indptr.astype(np.int64, copy=False)
     cdef const float[::1] xf
     cdef const double[::1] xd
+    check_csr(X, indices, indptr)
     if X.nnz == 0 or rows.shape[0] == 0:
         return out
     if np.min(rows) < 0 or np.max(rows) >= X.shape[0]:
@@ -144,6 +157,10 @@ def squared_norms(X, shift=None, inv_scale=None):
     cdef const float[::1] xf
     cdef const double[::1] xd
     values = X.ravel() if dense else X.data
+    if centre.shape[0] != d or scale.shape[0] != d:
+        raise ValueError(f"shift and inv_scale must have {d} entries, one a column")
+    if not dense:
+        check_csr(X, indices, indptr)
     if values.shape[0] == 0:
         return out
     if X.dtype == np.float32:
