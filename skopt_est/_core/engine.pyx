@@ -275,6 +275,8 @@ def run_epoch(
     steps.average_from = average_from
     # Full-batch steps see all features: the dense update is no more work.
     if data.sparse and n_steps > 1:
+        if model.hyper.code == GD:
+            raise ValueError(f"gd takes all {n} rows in one step, got batches of {batch_size}")
         rates = coefficients[:, 0]
         steps.constant_rate = rates[0] if (rates == rates[0]).all() else -1.0
         rate_sum = np.concatenate([[0.0], np.cumsum(rates)])
