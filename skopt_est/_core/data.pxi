@@ -37,11 +37,11 @@ cdef int _set_rows(Rows* rows, object X, object indptr) except -1:
             raise ValueError("X must be C-contiguous and aligned")
         rows.values = _address(X)
         return 0
-    rows.values = _vector(X.data, X.dtype, X.data.shape[0], "X.data")
+    rows.values = _vector(X.data, X.dtype, len(X.data), "X.data")
     rows.indices = <const int32_t*> _vector(
-        X.indices, np.dtype(np.int32), X.data.shape[0], "X.indices")
+        X.indices, np.dtype(np.int32), len(X.data), "X.indices")
     rows.indptr = <const int64_t*> _vector(indptr, np.dtype(np.int64), rows.n + 1, "X.indptr")
-    fault = csr_fault(rows.indptr, rows.indices, rows.n, rows.d, X.data.shape[0])
+    fault = csr_fault(rows.indptr, rows.indices, rows.n, rows.d, len(X.data))
     if fault != NULL:
         raise ValueError(fault.decode())
     return 0

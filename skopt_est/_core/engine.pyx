@@ -179,7 +179,7 @@ def value_and_gradient(
     float
         The sum of the outputs' mean losses.
     """
-    cdef Py_ssize_t count = data.n if order is None else order.shape[0]
+    cdef Py_ssize_t count = data.n if order is None else len(order)
     cdef const int32_t* rows = <const int32_t*> _vector(order, np.dtype(np.int32), count, "order")
     cdef const void* t = _vector(theta, data.dtype, network.size, "theta")
     cdef void* g = <void*> _vector(grad, data.dtype, network.size, "grad", True)

@@ -12,12 +12,19 @@ from skopt_est._core.types cimport real
 cdef Py_ssize_t BLOCK_ELEMENTS = 16384      # of X: a block stays in cache for its two passes
 
 
+cdef Py_ssize_t n_columns(X) except -1:
+    # tuples are read without bounds checks
+    if len(X.shape) != 2:
+        raise ValueError(f"X must have two dimensions, got {len(X.shape)}")
+    return X.shape[1]
+
+
 cdef int check_csr(X, const int32_t[::1] indices, const int64_t[::1] indptr) except -1:
     cdef const char* fault
-    cdef Py_ssize_t n = X.shape[0], n_entries = X.data.shape[0]
+    cdef Py_ssize_t n = X.shape[0], n_entries = len(X.data)
     if indptr.shape[0] != n + 1 or indices.shape[0] != n_entries:
         raise ValueError("X.indptr must have one entry a row and one more, X.indices one an entry")
-    fault = csr_fault(&indptr[0], &indices[0] if n_entries else NULL, n, X.shape[1], n_entries)
+    fault = csr_fault(&indptr[0], &indices[0] if n_entries else NULL, n, n_columns(X), n_entries)
     if fault != NULL:
         raise ValueError(fault.decode())
     return 0
@@ -31,7 +38,7 @@ def column_moments(X, int32_t[::1] rows, row_weight, bint centre):
     means cost no precision. Without `centre` the mean is zero and the second moment is
     returned.
     """
-    cdef Py_ssize_t d = X.shape[1]
+    cdef Py_ssize_t d = n_columns(X)
     weights = None if row_weight is None else np.ascontiguousarray(row_weight, np.float64)
     mean, square = np.zeros(d), np.zeros(d)
     cdef double[::1] m = mean, q = square, w
@@ -104,7 +111,7 @@ cdef void _moments(
 
 def column_squares(X, int32_t[::1] rows, row_weight):
     """Weighted mean square of each column over these rows of a CSR matrix."""
-    out = np.zeros(X.shape[1])
+    out = np.zeros(n_columns(X))
     weights = np.ones(rows.shape[0])
     if row_weight is not None:
         weights = np.ascontiguousarray(np.asarray(row_weight)[rows], np.float64)
@@ -143,7 +150,7 @@ cdef void _column_squares(
 def squared_norms(X, shift=None, inv_scale=None):
     """The squared norm of each row, seen as (x - shift) * inv_scale, float64; CSR takes no
     shift."""
-    cdef Py_ssize_t d = X.shape[1]
+    cdef Py_ssize_t d = n_columns(X)
     cdef bint dense = isinstance(X, np.ndarray)
     out = np.zeros(X.shape[0])
     if out.shape[0] == 0 or d == 0:

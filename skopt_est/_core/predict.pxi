@@ -13,7 +13,7 @@ def predict(X, coefs, intercepts, activations):
     coefs, intercepts : lists of C-ordered arrays of X's dtype, one a layer
     activations : codes, one a hidden layer
     """
-    cdef Py_ssize_t n_layers = len(coefs), level, widest = 1, rows, n = X.shape[0]
+    cdef Py_ssize_t n_layers = len(coefs), level, widest = 1, rows, n
     cdef Rows source
     cdef Layer* layers
     cdef char* place
@@ -28,6 +28,7 @@ def predict(X, coefs, intercepts, activations):
     source.shift = source.inv_scale = NULL
     indptr = None if isinstance(X, np.ndarray) else X.indptr.astype(np.int64, copy=False)
     _set_rows(&source, X, indptr)
+    n = source.n
     shelf = np.zeros(n_layers * sizeof(Layer), np.uint8)
     layers = <Layer*> _address(shelf)
     d = source.d
