@@ -16,9 +16,9 @@ from libc.string cimport memset
 from skopt_est._core.activations cimport (
     ELU, GELU, IDENTITY, LEAKY_RELU, LOGISTIC, MISH, RELU, SELU, SILU, TANH,
 )
-from skopt_est._core.csr cimport csr_fault
 from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward
 from skopt_est._core.dropout cimport Drop, drop_from, set_drop
+from skopt_est._core.entry cimport check_aligned, csr_fault
 from skopt_est._core.layers cimport Layer, backward_layers, forward_layers, slope_needed
 from skopt_est._core.lazy cimport N_POWERS, Steps
 from skopt_est._core.losses cimport (
@@ -256,7 +256,8 @@ def run_epoch(
     if batch_size < 1 or n < 1:
         raise ValueError(f"no step can be made of {n} rows in batches of {batch_size}")
     if data.d != model.network.units[0]:
-        raise ValueError(f"the rows have {data.d} columns, the model {model.network.units[0]} inputs")
+        raise ValueError(
+            f"the rows have {data.d} columns, the model {model.network.units[0]} inputs")
     batch_size = min(batch_size, n)
     n_steps = (n + batch_size - 1) // batch_size
     table = coefficients
@@ -270,6 +271,8 @@ def run_epoch(
     rows = np.asarray(order)
     if rows.min() < 0 or rows.max() >= data.n:
         raise ValueError("order holds an index that is not a row")
+    check_aligned(&table[0, 0], sizeof(double))
+    check_aligned(&order[0], sizeof(int32_t))
     steps.coefficients = &table[0, 0]
     steps.stride = N_COEFFICIENTS if table.shape[0] > 1 else 0
     steps.average_from = average_from
@@ -284,6 +287,7 @@ def run_epoch(
         tail_view = np.zeros(n_steps + 1) if tail is None else tail
         if tail_view.shape[0] != n_steps + 1:
             raise ValueError("tail needs one entry a step and one more")
+        check_aligned(&tail_view[0], sizeof(double))
         tail_sum = tail_view
         if model.average is not None and tail is not None:
             tail_sum = momentum_tail(tail_view[1:], ratio)
@@ -441,6 +445,9 @@ def momentum_tail(double[::1] weights, double ratio, kept=None):
     cdef const double[::1] ratios = np.full(n, ratio) if kept is None else ratio / kept
     if ratios.shape[0] != n:
         raise ValueError(f"kept has {ratios.shape[0]} entries, weights {n}")
+    if n:
+        check_aligned(&weights[0], sizeof(double))
+        check_aligned(&ratios[0], sizeof(double))
     for s in range(n - 1, -1, -1):
         tail[s] = ratios[s] * (weights[s] + tail[s + 1])
     return out
@@ -450,6 +457,7 @@ def next_word(uint64_t[::1] state):
     """64 random bits; `state`, one word, goes on."""
     if state.shape[0] != 1:
         raise ValueError(f"state must be one word, got {state.shape[0]}")
+    check_aligned(&state[0], sizeof(uint64_t))
     return next_random_word(&state[0])
 
 
@@ -463,6 +471,9 @@ def shuffled(const int32_t[::1] rows, uint64_t[::1] state, Py_ssize_t block=1, w
         raise ValueError(f"block and window must be positive, got {block} and {mixed}")
     if state.shape[0] != 1:
         raise ValueError(f"state must be one word, got {state.shape[0]}")
+    check_aligned(&state[0], sizeof(uint64_t))
+    if n:
+        check_aligned(&rows[0], sizeof(int32_t))
     block, mixed = min(block, max(n, 1)), min(mixed, n)
     out = np.empty(n, np.int32)
     drawn = np.empty((n + block - 1) // block, np.int32)

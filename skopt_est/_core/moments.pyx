@@ -6,7 +6,7 @@ import numpy as np
 
 from libc.stdint cimport int32_t, int64_t
 
-from skopt_est._core.csr cimport csr_fault
+from skopt_est._core.entry cimport check_aligned, csr_fault
 from skopt_est._core.types cimport real
 
 cdef Py_ssize_t BLOCK_ELEMENTS = 16384      # of X: a block stays in cache for its two passes
@@ -24,6 +24,8 @@ cdef int check_csr(X, const int32_t[::1] indices, const int64_t[::1] indptr) exc
     cdef Py_ssize_t n = X.shape[0], n_entries = len(X.data)
     if indptr.shape[0] != n + 1 or indices.shape[0] != n_entries:
         raise ValueError("X.indptr must have one entry a row and one more, X.indices one an entry")
+    check_aligned(&indptr[0], sizeof(int64_t))
+    check_aligned(&indices[0] if n_entries else NULL, sizeof(int32_t))
     fault = csr_fault(&indptr[0], &indices[0] if n_entries else NULL, n, n_columns(X), n_entries)
     if fault != NULL:
         raise ValueError(fault.decode())
@@ -49,19 +51,23 @@ def column_moments(X, int32_t[::1] rows, row_weight, bint centre):
     if weights is not None and weights.shape[0]:
         w = weights
         pw = &w[0]
+        check_aligned(pw, sizeof(double))
     if rows.shape[0] == 0 or d == 0:
         return mean, square
     if weights is not None and weights.shape[0] != X.shape[0]:
         raise ValueError(f"row_weight has {weights.shape[0]} entries, X {X.shape[0]} rows")
     if np.min(rows) < 0 or np.max(rows) >= X.shape[0]:
         raise ValueError("rows holds an index that is not a row")
+    check_aligned(&rows[0], sizeof(int32_t))
     if X.dtype == np.float32:
         xf = X
+        check_aligned(&xf[0, 0], sizeof(float))
         with nogil:
             _moments(&xf[0, 0], &rows[0], rows.shape[0], d, pw, centre, &m[0], &q[0],
                      &block_mean[0], &block_square[0])
     else:
         xd = X
+        check_aligned(&xd[0, 0], sizeof(double))
         with nogil:
             _moments(&xd[0, 0], &rows[0], rows.shape[0], d, pw, centre, &m[0], &q[0],
                      &block_mean[0], &block_square[0])
@@ -125,12 +131,15 @@ def column_squares(X, int32_t[::1] rows, row_weight):
         return out
     if np.min(rows) < 0 or np.max(rows) >= X.shape[0]:
         raise ValueError("rows holds an index that is not a row")
+    check_aligned(&rows[0], sizeof(int32_t))
     if X.dtype == np.float32:
         xf = X.data
+        check_aligned(&xf[0], sizeof(float))
         with nogil:
             _column_squares(&xf[0], &indices[0], indptr, rows, w, square)
     else:
         xd = X.data
+        check_aligned(&xd[0], sizeof(double))
         with nogil:
             _column_squares(&xd[0], &indices[0], indptr, rows, w, square)
     return out / weights.sum()
@@ -170,12 +179,16 @@ def squared_norms(X, shift=None, inv_scale=None):
         check_csr(X, indices, indptr)
     if values.shape[0] == 0:
         return out
+    check_aligned(&centre[0], sizeof(double))
+    check_aligned(&scale[0], sizeof(double))
     if X.dtype == np.float32:
         xf = values
+        check_aligned(&xf[0], sizeof(float))
         with nogil:
             _norms(&xf[0], indices, indptr, dense, centre, scale, norms)
     else:
         xd = values
+        check_aligned(&xd[0], sizeof(double))
         with nogil:
             _norms(&xd[0], indices, indptr, dense, centre, scale, norms)
     return out

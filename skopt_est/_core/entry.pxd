@@ -1,5 +1,12 @@
-# Compiled loops trust the indices of a CSR matrix: each is looked at once, where it comes in.
+# Compiled loops trust what they are given: it is looked at once, where it comes in.
 from libc.stdint cimport int32_t, int64_t
+
+
+cdef inline int check_aligned(const void* address, size_t itemsize) except -1:
+    """For memoryviews, which may begin at any byte."""
+    if <size_t> address % itemsize:
+        raise ValueError("arrays must be aligned: numpy.require(array, requirements='A')")
+    return 0
 
 
 cdef inline const char* csr_fault(
