@@ -55,7 +55,7 @@ def attempt(est, X, y, weight):
     try:
         return fit(est, X, y, weight)
     except ValueError as error:
-        if "learning_rate_init" not in str(error) or est.learning_rate_init != 1.0:
+        if "learning_rate_init" not in str(error) or est.learning_rate_init == "auto":
             raise
     assert not hasattr(est, "n_iter_")
     return None
@@ -83,7 +83,7 @@ def test_no_fit_crashes_leaves_nan_or_changes_its_input(case, form, data):
     curve = np.array(est.loss_curve_)
     assert np.isfinite(curve[:-1]).all()
     if np.isnan(curve[-1]):  # the epoch that diverged; the weights are those of the best one
-        assert est.learning_rate_init == 1.0
+        assert est.learning_rate_init != "auto"
     else:
         for name, value in vars(est).items():
             found = [array for array in numbers(value) if name not in ("history_", "_record")]
@@ -141,8 +141,10 @@ def test_dense_and_csr_rows_are_the_same(case, zeros):
     case = case | {"params": params, "dtype": np.float64}
     X, y, weight = problem(case)
     csr = sparse.csr_matrix(X)
-    dense = fit(estimator(case), X, y, weight)
-    other = fit(estimator(case), with_zeros(csr) if zeros else csr, y, weight)
+    dense = attempt(estimator(case), X, y, weight)
+    other = attempt(estimator(case), with_zeros(csr) if zeros else csr, y, weight)
+    # what diverges goes wherever its rounding leads it
+    assume(all(est is not None and not est._record["diverged"] for est in (dense, other)))
     exact = params["solver"] in EXACT and (params["solver"] != "sgd" or params["momentum"] == 0)
     assert_close(dense, other, 1e-6 if exact else 1e-2)
 
@@ -155,6 +157,9 @@ def test_full_batches_see_a_weight_as_that_many_rows(case, as_csr):
     case = case | {"weights": "integers", "params": params, "dtype": np.float64}
     X, y, weight = problem(case)
     assume(params.get("loss") not in ("absolute_error", "quantile") or params["solver"] != "lbfgs")
+    if params.get("loss") == "poisson":
+        # without a count the best constant is minus infinity, and a guess stands in
+        assume((np.average(y, axis=0, weights=weight) > 0).all())
     form = sparse.csr_matrix if as_csr else np.asarray
     weighted = fit(estimator(case), form(X), y, weight)
     repeated = fit(
@@ -191,8 +196,12 @@ def test_a_run_in_two_parts_is_the_run_in_one(case, as_csr):
     X, y, weight = problem(case)
     X = sparse.csr_matrix(X) if as_csr else X
     epochs = params["max_iter"]
-    whole = fit(estimator(case, max_iter=2 * epochs), X, y, weight)
-    parts = fit(fit(estimator(case), X, y, weight), X, y, weight)
+    whole = attempt(estimator(case, max_iter=2 * epochs), X, y, weight)
+    parts = attempt(estimator(case), X, y, weight)
+    assume(parts is not None and whole is not None)
+    assume(not parts._record["diverged"] and not whole._record["diverged"])
+    fit(parts, X, y, weight)
+    assume(not parts._record["diverged"])
     np.testing.assert_array_equal(weights_of(whole), weights_of(parts))
     assert whole.loss_curve_ == parts.loss_curve_
     assert (whole.t_, whole.n_updates_) == (parts.t_, parts.n_updates_)
