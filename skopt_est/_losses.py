@@ -238,7 +238,7 @@ class LogLossMultinomial(LogLossBinary):
 
     def constant(self, y, weights):
         mass = np.bincount(y[:, 0].astype(np.intp), weights, minlength=self.n_classes)
-        f = np.log(np.maximum(mass / mass.sum(), 0.5 / len(y)))
+        f = np.log(np.where(mass > 0, mass / mass.sum(), 0.5 / len(y)))
         return f - f.mean()
 
     def curvature(self, y, constant):
