@@ -446,7 +446,8 @@ def momentum_tail(double[::1] weights, double ratio, kept=None):
     cdef Py_ssize_t s, n = weights.shape[0]
     out = np.zeros(n + 1)
     cdef double[::1] tail = out
-    cdef const double[::1] ratios = np.full(n, ratio) if kept is None else ratio / kept
+    cdef const double[::1] ratios = (
+        np.full(n, ratio) if kept is None else np.divide(ratio, kept))
     if ratios.shape[0] != n:
         raise ValueError(f"kept has {ratios.shape[0]} entries, weights {n}")
     if n:
