@@ -124,9 +124,9 @@ def canonical(X: Any) -> Any:
         if X.shape[1] > np.iinfo(np.int32).max:
             raise ValueError(f"X has {X.shape[1]} columns; at most 2**31 - 1 are supported.")
         narrow = type(X)(X.shape, dtype=X.dtype)
-        narrow.data = np.require(X.data, requirements="CA")
-        narrow.indptr = np.require(X.indptr, requirements="CA")
-        narrow.indices = np.require(X.indices, np.int32, "CA")
+        narrow.data = np.require(X.data, requirements=("C", "A"))
+        narrow.indptr = np.require(X.indptr, requirements=("C", "A"))
+        narrow.indices = np.require(X.indices, np.int32, ("C", "A"))
         narrow.has_canonical_format = True
         X = narrow
     return X
