@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import is_classifier
 from sklearn.utils import _safe_indexing, check_random_state
 
 from skopt_est import _lbfgs, _targets
@@ -25,6 +25,7 @@ from skopt_est._checks import check_rows_and_targets
 from skopt_est._core import engine
 from skopt_est._parameters import CONSTRAINTS
 from skopt_est._problem import Problem, Targets
+from skopt_est._stored import StoredEstimator
 from skopt_est._threads import one_blas_thread
 from skopt_est._trainer import Diverged, Record, Settings, State, Trainer
 from skopt_est._validation import Validation, check_arguments, hold_out, scorer_of
@@ -34,7 +35,7 @@ from skopt_est.solvers import SOLVERS, Solver
 Array = np.ndarray
 
 
-class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
+class OptimizerEstimator(StoredEstimator, metaclass=ABCMeta):
     """Base of the estimators that are trained by a solver of `skopt_est.solvers`."""
 
     _parameter_constraints = CONSTRAINTS
@@ -163,6 +164,8 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             validation = self._held_rows(raw_X, raw_y, X, sample_weight, rows[held])
             rows = rows[train]
 
+        self._n_rows = len(rows)
+        self._weight_sum = float(len(rows) if weights is None else weights[rows].sum())
         problem = self._problem(X, targets, rows, weights, resumed)
         settings = {f.name: getattr(self, f.name) for f in fields(Solver) if hasattr(self, f.name)}
         solver = SOLVERS[self.solver](**settings)
