@@ -121,7 +121,8 @@ def _linear(est: Any) -> tuple[BaseEstimator, list[str]]:
 
 def _set_linear(other: Any, est: Any, coef: np.ndarray, intercept: Any) -> Any:
     _set_inputs(other, est)
-    other.coef_, other.intercept_ = coef.copy(), deepcopy(intercept)
+    other.coef_ = coef.copy()
+    other.intercept_ = deepcopy(intercept) if est.fit_intercept else 0.0
     if isinstance(other, linear_model.LinearRegression):
         return other
     other.n_iter_ = est.n_iter_
@@ -130,7 +131,7 @@ def _set_linear(other: Any, est: Any, coef: np.ndarray, intercept: Any) -> Any:
     elif isinstance(other, linear_model.ElasticNet) and coef.ndim == 2 and len(coef) > 1:
         other.n_iter_ = [est.n_iter_] * len(coef)
     elif isinstance(other, linear_model.SGDRegressor):
-        other.intercept_ = np.array([intercept], coef.dtype)
+        other.intercept_ = np.array([other.intercept_], coef.dtype)
         other.t_ = float(est.t_ + 1)
     elif isinstance(other, linear_model.PoissonRegressor | linear_model.GammaRegressor):
         other._base_loss = other._get_loss()
