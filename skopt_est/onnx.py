@@ -5,7 +5,8 @@ other estimators that hold them.
 
 The graph computes in float64 where its input is float64, else in float32; only the error function
 of "gelu" is in float32 always, as onnxruntime has no other. Classifiers take skl2onnx's options
-"zipmap", "nocl", "output_class_labels" and "raw_scores".
+"zipmap", "nocl", "output_class_labels" and "raw_scores"; with a float64 input set "zipmap" to False
+or "columns", as onnxruntime makes dictionaries of float32 only.
 
 >>> from sklearn.datasets import load_iris
 >>> from sklearn.pipeline import make_pipeline
@@ -166,17 +167,8 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _labels(classes: Array) -> Array:
-    """Class labels as integers or strings, the two that ONNX knows."""
-    if classes.dtype.kind in "biu":
-        return classes.astype(np.int64)
-    if classes.dtype.kind == "f" and (classes == np.trunc(classes)).all():
-        return classes.astype(np.int64)
-    if all(isinstance(label, str) for label in classes):
-        return classes
-    raise ValueError(
-        f"ONNX has integers and strings as labels, the classes are {classes.tolist()}. Pass the "
-        "option nocl=True, and labels are positions in classes_."
-    )
+    """Class labels as ONNX knows them: integers (of booleans and whole floats, too) or strings."""
+    return classes if classes.dtype.kind in "OU" else classes.astype(np.int64)
 
 
 def _regressor_shapes(operator: Any) -> None:
@@ -194,18 +186,15 @@ def _classifier_shapes(operator: Any) -> None:
         operator.outputs[0].set_type(Int64TensorType(shape))
 
 
-for cls in (LinearRegression, MLPRegressor):
-    update_registered_converter(cls, "SkoptEstRegressor", _regressor_shapes, _convert_regressor)
-for cls in (LogisticRegression, MLPClassifier):
-    update_registered_converter(
-        cls,
-        "SkoptEstClassifier",
-        _classifier_shapes,
-        _convert_classifier,
-        options={
-            "zipmap": [True, False, "columns"],
-            "nocl": [True, False],
-            "output_class_labels": [False, True],
-            "raw_scores": [True, False],
-        },
-    )
+OPTIONS = {
+    "zipmap": [True, False, "columns"],
+    "nocl": [True, False],
+    "output_class_labels": [False, True],
+    "raw_scores": [True, False],
+}
+REGRESSOR = ("SkoptEstRegressor", _regressor_shapes, _convert_regressor)
+CLASSIFIER = ("SkoptEstClassifier", _classifier_shapes, _convert_classifier)
+update_registered_converter(LinearRegression, *REGRESSOR)
+update_registered_converter(MLPRegressor, *REGRESSOR)
+update_registered_converter(LogisticRegression, *CLASSIFIER, options=OPTIONS)
+update_registered_converter(MLPClassifier, *CLASSIFIER, options=OPTIONS)

@@ -79,7 +79,7 @@ def assert_same_predictions(est, other, rows):
 
 def assert_complete(other, y):
     """The attributes are those of such an estimator that scikit-learn fitted itself."""
-    if y.dtype.kind == "U":  # early stopping of MLPClassifier takes no strings before 1.8
+    if y.dtype.kind == "U":  # early stopping of MLPClassifier takes no strings in some versions
         y = np.unique(y, return_inverse=True)[1]
     own = fit(clone(other), X, y)
     assert vars(other).keys() - {"feature_names_in_"} == vars(own).keys() - OF_TRAINING
