@@ -104,6 +104,11 @@ def _selu(g: Graph, x: str) -> str:
     return g.node("Mul", g.node("Where", g.node("Greater", x, 0.0), x, below), SELU_SCALE)
 
 
+def _silu(g: Graph, x: str) -> str:
+    # not x sigmoid(x): some versions of onnxruntime fuse that into a node without float64
+    return g.node("Div", x, g.node("Add", g.node("Exp", g.node("Neg", x)), 1.0))
+
+
 def _softplus(g: Graph, x: str) -> str:
     tail = g.node("Log", g.node("Add", g.node("Exp", g.node("Neg", g.node("Abs", x))), 1.0))
     return g.node("Add", g.node("Max", x, 0.0), tail)
@@ -118,7 +123,7 @@ ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
     "elu": _elu,
     "selu": _selu,
     "gelu": _gelu,
-    "silu": lambda g, x: g.node("Mul", x, g.node("Sigmoid", x)),
+    "silu": _silu,
     "mish": lambda g, x: g.node("Mul", x, g.node("Tanh", _softplus(g, x))),
 }
 
