@@ -7,7 +7,7 @@
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
-from skopt_est._core.rows cimport LANES, Rows, prefetch
+from skopt_est._core.rows cimport LANES, ROWS_AHEAD, Rows, prefetch
 from skopt_est._core.types cimport real
 
 
@@ -58,8 +58,11 @@ cdef inline void dense_forward(
         scaled[j] = w[j] * inv_scale[j] if inv_scale != NULL else w[j]
     i = 0
     while i < count:
-        for j in range(GROUP):
-            prefetch(rows, order, start + i + j, n, <real> 0)
+        # Rows that come one after the other are fetched by the hardware.
+        if order != NULL and start + i + ROWS_AHEAD < n and (
+                order[start + i + ROWS_AHEAD] - order[start + i] != ROWS_AHEAD):
+            for j in range(GROUP):
+                prefetch(rows, order, start + i + j, n, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
         if rows.shift == NULL:
             forward(x[0], x[1], x[2], x[3], columns.width, shift, scaled, sums, False)
