@@ -180,8 +180,8 @@ def main():
     print(f"Training, {options.epochs} epochs, and its peak memory above that of the imports:\n")
     print(pd.DataFrame(results).to_string(index=False))
     print(
-        "\nSeconds are those of one run each, with reading and encoding, but without the writing of "
-        "the array."
+        "\nSeconds are those of one run each, with reading and encoding; the writing of the mapped "
+        "array\nis not counted."
     )
 
 
