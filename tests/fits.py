@@ -48,12 +48,6 @@ def model(name, solver, **params):
     return ESTIMATORS[name](solver=solver, **params)
 
 
-def fit(est, X, y, **kwargs):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return est.fit(X, y, **kwargs)
-
-
 def parameters_of(est):
     """All coefficients as one array."""
     parts = (
@@ -72,7 +66,7 @@ def outcome(est, X):
 
 def of_case(name, solver, form="dense", dtype="float64", seed=0):
     X, y = data(name, form, dtype)
-    return outcome(fit(model(name, solver, random_state=seed), X, y), X)
+    return outcome(model(name, solver, random_state=seed).fit(X, y), X)
 
 
 CASES = [
@@ -117,10 +111,11 @@ def every_fit():
     for group, size in ((FURTHER, {}), (WIDE, {"n": 1500, "d": 400})):
         for text, (name, solver, params) in group.items():
             X, y = data(name, **size)
-            yield text, outcome(fit(model(name, solver, **params), X, y), X)
+            yield text, outcome(model(name, solver, **params).fit(X, y), X)
 
 
 def main():
+    warnings.simplefilter("ignore", ConvergenceWarning)
     arrays = {
         f"{name}: {what}": array
         for name, parts in every_fit()

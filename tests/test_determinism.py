@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import fits
 import numpy as np
 import pytest
-from fits import CASES, ESTIMATORS, FURTHER, WIDE, data, fit, is_network, model
+from fits import CASES, ESTIMATORS, FURTHER, WIDE, data, is_network, model
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -80,7 +80,7 @@ LARGE += [("MLPRegressor", 1, 3000, (3000,))]
 def test_number_of_blas_threads_changes_no_bit_of_large_predictions(name, at_once, d, units):
     X, y = data(name, n=20, d=d)
     network = {"hidden_layer_sizes": units} if is_network(name) else {}
-    est = fit(model(name, "gd", max_iter=1, **network), X, y)
+    est = model(name, "gd", max_iter=1, **network).fit(X, y)
     parts = np.random.default_rng(1).normal(size=(10 if at_once == 1 else 1, at_once, d))
     predict = getattr(est, "predict_proba", est.predict)
     predicted = []
