@@ -13,6 +13,7 @@ CORE = Path("skopt_est/_core")
 # Infinities and NaN keep their meaning (never -ffinite-math-only), and nothing here changes
 # the floating-point mode of the process, as -ffast-math or -Ofast would when linking.
 # Loops are not peeled for alignment: bits must not depend on where an array happens to lie.
+# Loops over many arrays are vectorised too, though each call then compares their addresses.
 # Debug information would make up four fifths of the installed size.
 MATH = [
     "-O3",
@@ -23,7 +24,10 @@ MATH = [
     "-fassociative-math",
 ]
 if sys.platform == "linux":
-    MATH += ["--param=vect-max-peeling-for-alignment=0"]
+    MATH += [
+        "--param=vect-max-peeling-for-alignment=0",
+        "--param=vect-max-version-for-alias-checks=50",
+    ]
 SIMD = {"baseline": []}
 if platform.machine().lower() in ("x86_64", "amd64", "i686"):
     SIMD["avx2"] = ["-mavx2", "-mfma"]

@@ -27,17 +27,17 @@ cdef enum:
 cdef inline real value(int code, real z, real* slope) noexcept nogil:
     """One activation at one point, and its derivative. `code` is a constant wherever this is
     called, so the compiler keeps one branch of it in each loop."""
-    cdef real e, s, t
+    cdef real e, s, t, one = 1, two = 2     # literals would make it double precision
     if code == IDENTITY:
         slope[0] = 1
         return z
     if code == LOGISTIC:
         s = vlogistic(z)
-        slope[0] = s * (1 - s)
+        slope[0] = s * (one - s)
         return s
     if code == TANH:
         t = vtanh(z)
-        slope[0] = 1 - t * t
+        slope[0] = one - t * t
         return t
     if code == RELU:
         slope[0] = 1 if z > 0 else 0
@@ -49,28 +49,29 @@ cdef inline real value(int code, real z, real* slope) noexcept nogil:
         # Clevert, Unterthiner & Hochreiter 2016 with their alpha = 1, and Klambauer et al. 2017:
         # exp(z) - 1 = 2 t / (1 - t) with t = tanh(z / 2), without loss of digits near zero
         t = vtanh(<real> 0.5 * (0 if z > 0 else z))
-        e = 2 * t / (1 - t)
+        e = two * t / (one - t)
         if code == ELU:
-            slope[0] = 1 if z > 0 else e + 1
+            slope[0] = 1 if z > 0 else e + one
             return z if z > 0 else e
         e = <real> 1.7580993408473768 * e
         slope[0] = <real> 1.0507009873554805 if z > 0 else e + <real> 1.7580993408473768
         return <real> 1.0507009873554805 * z if z > 0 else e
     if code == GELU:
         # z times the normal distribution function (Hendrycks & Gimpel 2016)
-        s = <real> 0.5 * (1 + verf(<real> 0.7071067811865476 * z))
+        s = <real> 0.5 * (one + verf(<real> 0.7071067811865476 * z))
         slope[0] = s + z * <real> 0.3989422804014327 * vexp(<real> -0.5 * z * z)
         return z * s
     if code == SILU:
         # Elfwing, Uchibe & Doya 2018
         s = vlogistic(z)
-        slope[0] = s * (1 + z * (1 - s))
+        slope[0] = s * (one + z * (one - s))
         return z * s
     # MISH, z tanh(softplus(z)) (Misra 2020): with e = exp(-|z|) nothing overflows
     e = vexp(-rabs(z))
-    s = (1 if z >= 0 else e) / (1 + e)
-    t = (1 + 2 * e) / (1 + 2 * e + 2 * e * e) if z >= 0 else e * (e + 2) / (e * (e + 2) + 2)
-    slope[0] = t + z * s * (1 - t * t)
+    s = (one if z >= 0 else e) / (one + e)
+    t = (one + two * e) / (one + two * e + two * e * e)
+    t = t if z >= 0 else e * (e + two) / (e * (e + two) + two)
+    slope[0] = t + z * s * (one - t * t)
     return z * t
 
 
@@ -115,6 +116,7 @@ cdef inline void times_slope(
 ) noexcept nogil:
     """delta <- delta f', where f' is slope or, if that is NULL, told from f's value, out."""
     cdef Py_ssize_t j
+    cdef real one = 1
     if slope != NULL:
         for j in range(n):
             delta[j] *= slope[j]
@@ -123,10 +125,10 @@ cdef inline void times_slope(
             delta[j] = delta[j] if out[j] > 0 else 0
     elif code == LOGISTIC:
         for j in range(n):
-            delta[j] *= out[j] * (1 - out[j])
+            delta[j] *= out[j] * (one - out[j])
     elif code == TANH:
         for j in range(n):
-            delta[j] *= 1 - out[j] * out[j]
+            delta[j] *= one - out[j] * out[j]
     elif code == LEAKY_RELU:
         for j in range(n):
             delta[j] *= 1 if out[j] > 0 else <real> 0.01

@@ -7,12 +7,24 @@
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
-from skopt_est._core.rows cimport LANES, Rows, prefetch
+from skopt_est._core.rows cimport CACHE_LINE, LANES, Rows, prefetch, skopt_prefetch
 from skopt_est._core.types cimport real
+
+
+cdef extern from *:
+    """
+    /* Reads a byte of each cache line. */
+    static inline void skopt_read_through(const void* start, size_t size) {
+        size_t at;
+        for (at = 0; at < size; at += 64) (void) *((volatile const char*) start + at);
+    }
+    """
+    void skopt_read_through(const void* start, size_t size) nogil
 
 
 cdef enum:
     GROUP = 4           # rows at once: what belongs to a column is loaded once for all of them
+    LONG_ROW = 256      # bytes
 
 
 cdef struct Columns:
@@ -42,6 +54,28 @@ cdef inline void group(
             x[i] = copy
 
 
+cdef inline void ask_for(
+    const Rows* rows, const int32_t* order, Py_ssize_t place, Py_ssize_t n, real like
+) noexcept nogil:
+    """Fetch the row at this place, if there is one, from memory while others are computed with."""
+    cdef const char* start
+    cdef Py_ssize_t offset = 0, size = rows.d * <Py_ssize_t> sizeof(real)
+    if place >= n:
+        return
+    start = <const char*> (
+        <const real*> rows.values + (place if order == NULL else order[place]) * rows.d)
+    while offset < size:
+        skopt_prefetch(start + offset)
+        offset += CACHE_LINE
+    skopt_prefetch(start + size - 1)
+
+
+cdef inline bint in_sequence(
+    const int32_t* order, Py_ssize_t start, Py_ssize_t count
+) noexcept nogil:
+    return order == NULL or (count > 1 and order[start + count - 1] - order[start] == count - 1)
+
+
 cdef inline void dense_forward(
     const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
     const real* w, const real* b, const Columns* columns, real* z,
@@ -53,12 +87,18 @@ cdef inline void dense_forward(
     cdef const real* x[GROUP]
     cdef real sums[GROUP]
     cdef real intercept = b[0] if b != NULL else 0
+    cdef bint sequence = in_sequence(order, start, count)
     cdef Py_ssize_t i, j
     for j in range(rows.d):
         scaled[j] = w[j] * inv_scale[j] if inv_scale != NULL else w[j]
     i = 0
+    if sequence and rows.d * <Py_ssize_t> sizeof(real) >= LONG_ROW:
+        # From end to end before four at a time: the hardware fetches ahead at its full speed.
+        skopt_read_through(
+            <const real*> rows.values + (start if order == NULL else order[start]) * rows.d,
+            count * rows.d * sizeof(real))
     while i < count:
-        for j in range(GROUP):
+        for j in range(GROUP if not sequence else 0):
             prefetch(rows, order, start + i + j, n, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
         if rows.shift == NULL:
@@ -87,20 +127,26 @@ cdef inline void forward(
 
 
 cdef inline void dense_backward(
-    const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, const real* z,
-    bint fresh, const Columns* columns, real* g,
+    const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
+    const real* z, bint fresh, const Columns* columns, real* g,
 ) noexcept nogil:
-    """g (d,) += rows' z; <- if fresh."""
+    """g (d,) += rows' z; <- if fresh. These rows are in cache, so memory would have nothing to do:
+    as many of the next ones, of the n in order, are fetched meanwhile if they are short and come
+    in sequence."""
     cdef const real* inv_scale = <const real*> rows.inv_scale
     cdef const real* shift = <const real*> columns.shift
     cdef real* sum = <real*> columns.sum
     cdef const real* x[GROUP]
     cdef real parts[GROUP]
     cdef real back
+    cdef bint fetch = (
+        in_sequence(order, start, count) and rows.d * <Py_ssize_t> sizeof(real) < LONG_ROW)
     cdef Py_ssize_t i, j
     memset(sum, 0, columns.width * sizeof(real))
     i = 0
     while i < count:
+        for j in range(GROUP if fetch else 0):
+            ask_for(rows, order, start + count + i + j, n, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
         for j in range(GROUP):
             parts[j] = z[i + j] if i + j < count else 0

@@ -8,11 +8,18 @@ import numpy as np
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport log1p
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
 
 from skopt_est._core.activations cimport (
     ELU, GELU, IDENTITY, LEAKY_RELU, LOGISTIC, MISH, RELU, SELU, SILU, TANH,
+)
+from skopt_est._core.absent cimport Listed, bring_up
+from skopt_est._core.cells cimport (
+    INV_SCALE, L2, LAST, MOST_STEPS, NARROW, SLOT, WEIGHT, WIDE, WIDEST, Cells, list_features,
+    listed_backward, listed_forward, plain_step, put_cells, row_step, shrink_plain, step_listed,
+    take_cells,
 )
 from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward
 from skopt_est._core.dropout cimport Drop, drop_from, set_drop
@@ -26,15 +33,12 @@ from skopt_est._core.products cimport add_scaled, add_transposed, multiply
 from skopt_est._core.random cimport mix, next_word as next_random_word, shuffle
 from skopt_est._core.rows cimport LANES, Rows, gather, pick, sparse_backward, sparse_forward
 from skopt_est._core.single cimport PADDED_ROWS, Padded, rows_ahead, single_rows
-from skopt_est._core.single_sparse cimport (
-    CELL, INV_SCALE, L1, L2, LAST, MOST_STEPS, RATE, SQUARES, STEP, WEIGHT, WORK_ROWS, Work,
-    pass_penalty, settle, sparse_rows,
-)
 from skopt_est._core.solvers cimport (
-    ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper, rsqrt_,
+    ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper, data_step,
+    slot_of_D,
 )
 from skopt_est._core.steps cimport (
-    CHUNK, N_GATHERED, clip, clip_listed, flush, step, step_listed, touch,
+    CHUNK, N_GATHERED, clip, clip_listed, flush, step, step_features, touch,
 )
 from skopt_est._core.types cimport real
 
@@ -75,7 +79,7 @@ ACTIVATION_CODES = {
 
 cdef enum:
     BLOCK_ELEMENTS = 16384      # of X in one block: stays in L2 beside the weights
-    ONE_OUTPUT_ELEMENTS = 4096  # the same where rows are read twice in place: L1
+    ONE_OUTPUT_BYTES = 16384    # the same where rows are read twice in place: half of L1
     BLOCK_ROWS = 256
     LAYERS_ELEMENTS = 1 << 19   # of all layers of a block of rows: usual batches are one block
     SIGNAL_WORK = 1 << 26       # elements of X between two looks for signals
@@ -145,7 +149,7 @@ cdef inline void _accumulate(
     z = backward_layers(scratch.layers, scratch.n_layers, count, fresh, <real*> scratch.spare,
                         <real*> scratch.other, like)
     if in_place:
-        dense_backward(rows, order, start, count, z, fresh, &scratch.columns, <real*> first.gW)
+        dense_backward(rows, order, start, count, n, z, fresh, &scratch.columns, <real*> first.gW)
     elif rows.indices == NULL:
         add_transposed(block, count, rows.d, z, first.n_out, fresh, <real*> first.gW)
     else:
@@ -354,13 +358,12 @@ cdef int _epoch(
     ):
         return _single_epoch(data, model, order, n, steps, scratch, theta, slots[0], l1, l2)
     if (
-        lazy and batch_size == 1 and k == 1 and average == NULL and limit == 0
-        and model.n_layers == 1 and scratch.input_drop.kept == 0 and n <= MOST_STEPS
-        and steps.constant_rate >= 0 and data.loss_code != LOG_LOSS_MULTINOMIAL
-        and h.weight_decay == 0 and (h.code == ADAGRAD or (h.code == SGD and h.momentum == 0))
+        lazy and k == 1 and average == NULL and limit == 0 and model.n_layers == 1
+        and scratch.input_drop.kept == 0 and n_steps <= MOST_STEPS
+        and data.loss_code != LOG_LOSS_MULTINOMIAL and h.weight_decay == 0
     ):
-        return _single_sparse_epoch(
-            data, model, order, n, steps, scratch, theta, slots[0], l1, l2)
+        return _cells_epoch(data, model, scratch, order, n, batch_size, steps, n_steps, theta,
+                            slots, l1, l2)
     if lazy:
         dense_from = data.d * k     # the first layer's weights are stepped feature by feature
     for s in range(n_steps):
@@ -381,8 +384,8 @@ cdef int _epoch(
                 clip(grad, size, limit)
         c = steps.coefficients + s * steps.stride
         if lazy:
-            step_listed(theta, grad, slots, touched, n_touched, k, gathered, h, c, l1, l2,
-                        penalised)
+            step_features(theta, grad, slots, touched, n_touched, k, gathered, h, c, l1, l2,
+                          penalised)
             for i in range(n_touched):
                 last_seen[touched[i]] = <int32_t> s + 1
                 if average != NULL and s >= steps.average_from:
@@ -418,6 +421,7 @@ cdef int _epoch(
 
 
 include "single.pxi"
+include "cells.pxi"
 
 
 def momentum_tail(double[::1] weights, double ratio, kept=None):

@@ -37,7 +37,7 @@ cdef inline real rabs(real x) noexcept nogil:
 cdef inline real point(int code, real y, real f, real p, real* gradient) noexcept nogil:
     """One loss at one raw prediction. `code` is a constant wherever this is called, so the
     compiler keeps one branch of it in each loop."""
-    cdef real r, e
+    cdef real r, e, one = 1     # a literal would make it double precision
     if code == SQUARED_ERROR:
         r = f - y
         gradient[0] = r
@@ -58,31 +58,31 @@ cdef inline real point(int code, real y, real f, real p, real* gradient) noexcep
         if r > 0:
             gradient[0] = -p
             return p * r
-        gradient[0] = (1 - p) if r < 0 else 0
-        return (p - 1) * r
+        gradient[0] = (one - p) if r < 0 else 0
+        return (p - one) * r
     if code == POISSON:
         e = vexp(f)
         gradient[0] = e - y
         return e - y * f
     if code == GAMMA:
         e = y * vexp(-f)
-        gradient[0] = 1 - e
+        gradient[0] = one - e
         return f + e
     # LOG_LOSS_BINARY: softplus(f) - y f, from exp(-|f|) so that nothing overflows
     e = vexp(-rabs(f))
-    gradient[0] = (1 / (1 + e) if f >= 0 else e / (1 + e)) - y
+    gradient[0] = (one if f >= 0 else e) / (one + e) - y
     return vlog1p(e) + (f if f > 0 else 0) - y * f
 
 
 cdef inline real point_alone(int code, real y, real f, real p, real* gradient) noexcept nogil:
     """The same for one number by itself, whose gradient is waited for: without branches, which
     half of the labels would mispredict."""
-    cdef real e, inverse
+    cdef real e, inverse, one = 1
     if code != LOG_LOSS_BINARY:
         return point(code, y, f, p, gradient)
     e = vexp1(-f)
-    gradient[0] = 1 / (1 + e) - y
-    inverse = 1 / e
+    gradient[0] = one / (one + e) - y
+    inverse = one / e
     return vlog1p(e if e < inverse else inverse) + (f if f > 0 else 0) - y * f
 
 

@@ -85,7 +85,7 @@ cdef class Scratch:
             rows = BLOCK_ROWS
         self.in_place = not data.sparse and widths == (1,)
         if self.in_place:
-            rows = ONE_OUTPUT_ELEMENTS // max(data.d, 1)
+            rows = ONE_OUTPUT_BYTES // (max(data.d, 1) * data.dtype.itemsize)
         rows = max(rows, 16)
         if network.n_layers > 1:
             rows = max(LAYERS_ELEMENTS // (data.d + 2 * sum(widths)), BLOCK_ROWS)

@@ -123,7 +123,7 @@ cdef inline double rows_ahead(
     cdef real* second = <real*> padded.c
     cdef bint intercept = bias != NULL
     for j in range(LANES * blocks):
-        factor[j] = 1 / (1 + eta * l2[j])
+        factor[j] = 1 / (<real> 1 + eta * l2[j])
     if intercept:
         b = bias[0]
     load(rows, order[start], padded, a)
@@ -196,7 +196,7 @@ cdef inline double single_rows(
                 rate = coefficients[s * stride]
                 for j in range(LANES * blocks):
                     threshold[j] = eta * l1[j]
-                    factor[j] = 1 / (1 + eta * l2[j])
+                    factor[j] = 1 / (<real> 1 + eta * l2[j])
             sgd_row(w, a, eta * gradient, threshold, factor, blocks)
             if bias != NULL:
                 bias[0] -= eta * gradient

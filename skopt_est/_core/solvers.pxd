@@ -214,8 +214,8 @@ cdef inline void prox(
 ) noexcept nogil:
     """w <- S(w, D l1) / (1 + D l2): the elastic net's proximal step in the solver's metric."""
     cdef Py_ssize_t j
-    cdef real size
+    cdef real size, one = 1     # a literal would make it double precision
     for j in range(n):
         size = magnitude(w[j]) - D[j] * l1[j]
         size = size if size > 0 else 0 * size
-        w[j] = (size if w[j] > 0 else -size) / (1 + D[j] * l2[j])
+        w[j] = (size if w[j] > 0 else -size) / (one + D[j] * l2[j])

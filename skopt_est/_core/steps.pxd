@@ -131,7 +131,7 @@ cdef inline void step(
         lo += n
 
 
-cdef inline void step_listed(
+cdef inline void step_features(
     real* theta, real* grad, real** slots, const int32_t* touched, Py_ssize_t n_touched,
     Py_ssize_t k, real* gathered, const Hyper* h, const double* c, const real* l1,
     const real* l2, bint penalised,

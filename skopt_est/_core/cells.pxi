@@ -1,0 +1,183 @@
+# Part of engine.pyx: the epoch over CSR rows with one output.
+
+cdef Py_ssize_t _most_entries(
+    const Rows* rows, const int32_t* order, Py_ssize_t n, Py_ssize_t batch_size
+) noexcept nogil:
+    """Of a batch."""
+    cdef Py_ssize_t most = 0, entries = 0, i
+    for i in range(n):
+        if i % batch_size == 0:
+            entries = 0
+        entries += <Py_ssize_t> (rows.indptr[order[i] + 1] - rows.indptr[order[i]])
+        most = max(most, entries)
+    return most
+
+
+cdef int _cells_epoch(
+    Data data, Model model, Scratch scratch, const int32_t* order, Py_ssize_t n,
+    Py_ssize_t batch_size, const Steps* steps, Py_ssize_t n_steps, real* theta, real** slots,
+    const real* l1, const real* l2,
+) except -1 nogil:
+    cdef const Rows* rows = &data.rows
+    cdef const Hyper* h = &model.hyper
+    cdef Py_ssize_t d = data.d, s, start, stop, m, i, work = 0
+    cdef double total = 0
+    cdef real param = <real> scratch.params[0], scale = <real> scratch.scales[0]
+    cdef const real* targets = <const real*> data.targets
+    cdef const real* weights = <const real*> data.weights
+    cdef real* bias = theta + d if model.fit_intercept else NULL
+    cdef real* bias_slots = slots[0] + d if model.n_slots else NULL
+    cdef real* part
+    cdef int32_t* features
+    cdef int32_t* place
+    cdef Cells cells
+    cdef Listed a
+    cells.n_slots, cells.lasso = model.n_slots, model.lasso
+    cells.plain = (
+        batch_size == 1 and h.code == SGD and h.momentum == 0 and not model.lasso
+        and steps.constant_rate >= 0)
+    cells.l1 = WIDE - 1
+    cells.width = WIDE if model.n_slots or model.lasso else NARROW
+    if SLOT + model.n_slots >= WIDE and model.lasso or SLOT + model.n_slots > WIDE:
+        cells.l1, cells.width = SLOT + N_SLOTS_MAX, WIDEST
+    m = max(CHUNK, data.fullest if batch_size == 1 else min(
+        d, _most_entries(rows, order, n, batch_size)))
+    m += (LANES - m % LANES) % LANES
+    with gil:
+        table = np.empty((d, cells.width), model.theta.dtype)
+        listed = np.zeros((13 + N_SLOTS_MAX, m), model.theta.dtype)
+        lists = np.empty(m, np.int32)
+        places = np.zeros(0 if batch_size == 1 else d, np.int32)
+        cells.table, part = _address(table), <real*> _address(listed)
+        features, place = <int32_t*> _address(lists), <int32_t*> _address(places)
+    a.w, a.last, a.inv_scale, a.l2 = part, part + m, part + 2 * m, part + 3 * m
+    a.l1, a.g, a.D, a.away = part + 4 * m, part + 5 * m, part + 6 * m, part + 7 * m
+    a.size, a.variance, a.moment = part + 8 * m, part + 9 * m, part + 10 * m
+    a.tail, a.odd = part + 11 * m, part + 12 * m
+    for i in range(N_SLOTS_MAX):
+        a.slots[i] = part + (13 + i) * m if i < model.n_slots else NULL
+    for i in range(m if steps.constant_rate >= 0 and h.code == SGD else 0):
+        (<real*> a.size)[i] = <real> (steps.constant_rate / (1 - h.momentum))
+    _fill_cells(&cells, d, theta, slots, <const real*> rows.inv_scale, l1, l2,
+                <real> steps.constant_rate)
+    for s in range(n_steps):
+        start, stop = s * batch_size, min((s + 1) * batch_size, n)
+        if cells.plain:
+            total += plain_step(
+                data.loss_code, rows, targets, weights, param, scale, order, s, n_steps, bias,
+                <real> steps.constant_rate, &cells, &a)
+            work += 8
+        elif batch_size == 1:
+            total += row_step(
+                data.loss_code, rows, targets, weights, param, scale, order, s, n_steps, bias,
+                bias_slots, model.size, h, steps, &cells, &a)
+            work += 8
+        else:
+            work += _batch_step(data, model, scratch, order + start, stop - start, s, steps,
+                                bias, bias_slots, &cells, &a, features, place)
+        if work > SIGNAL_WORK >> 8:
+            work = 0
+            with gil:
+                try:
+                    PyErr_CheckSignals()
+                except BaseException:
+                    # Leave the weights as the steps so far made them, then let it through.
+                    _leave_cells(&cells, d, s + 1, h, steps, &a, features, theta, slots)
+                    raise
+    _leave_cells(&cells, d, n_steps, h, steps, &a, features, theta, slots)
+    scratch.sums[0] += total
+    return 0
+
+
+cdef Py_ssize_t _batch_step(
+    Data data, Model model, Scratch scratch, const int32_t* order, Py_ssize_t n, Py_ssize_t s,
+    const Steps* steps, real* bias, real* bias_slots, const Cells* cells, const Listed* a,
+    int32_t* features, int32_t* place,
+) noexcept nogil:
+    """Step s, of a batch; its losses go to scratch.sums. Returns the number of features."""
+    cdef const Rows* rows = &data.rows
+    cdef const Hyper* h = &model.hyper
+    cdef const double* c = steps.coefficients + s * steps.stride
+    cdef real* w = <real*> a.w
+    cdef real* g = <real*> a.g
+    cdef const real* inv_scale = <const real*> a.inv_scale
+    cdef real* scaled = <real*> a.D      # free until the step
+    cdef real* z = <real*> scratch.z
+    cdef real* slots[N_SLOTS_MAX]
+    cdef const real* y
+    cdef const real* weight
+    cdef real gradient = 0, share = <real> (1.0 / n), D
+    cdef Py_ssize_t start = 0, count, i, m, slot = slot_of_D(h.code)
+    m = list_features(rows, order, n, place, features)
+    take_cells(cells, features, m, a, <real> 0)
+    if steps.moves_without_gradient:
+        bring_up(a, m, s, h, steps, <real> 0)
+    for i in range(m):
+        scaled[i] = w[i] * inv_scale[i]
+    for i in range(m + (LANES - m % LANES) % LANES):
+        g[i] = 0
+    while start < n:
+        count = min(scratch.block_rows, n - start)
+        listed_forward(rows, order + start, count, place, scaled, bias, z)
+        y = pick(<const real*> data.targets, order, start, count, 1, <real*> scratch.y)
+        weight = pick(<const real*> data.weights, order, start, count, 1, <real*> scratch.weight)
+        loss_block(data.loss_code, z, y, weight, count, 1, &scratch.params[0],
+                   &scratch.scales[0], &scratch.sums[0])
+        for i in range(count):
+            z[i] *= share
+            gradient += z[i]
+        listed_backward(rows, order + start, count, place, z, g)
+        start += count
+    for i in range(m):
+        g[i] *= inv_scale[i]
+    step_listed(a, m, h, c, steps.penalised, <real> 0)
+    put_cells(cells, features, m, s + 1, a, <real> 0)
+    if bias != NULL:
+        for i in range(N_SLOTS_MAX):
+            slots[i] = bias_slots + i * model.size if i < cells.n_slots else NULL
+        data_step(bias, &gradient, slots, 0, slots[slot] if slot >= 0 else &D, 1, h, c)
+    return m
+
+
+cdef void _fill_cells(
+    const Cells* cells, Py_ssize_t d, const real* theta, real** slots, const real* inv_scale,
+    const real* l1, const real* l2, real rate,
+) noexcept nogil:
+    cdef real* cell = <real*> cells.table
+    cdef Py_ssize_t j, m
+    for j in range(d):
+        cell[WEIGHT] = theta[j]
+        cell[LAST] = 0
+        cell[INV_SCALE] = inv_scale[j] if inv_scale != NULL else 1
+        cell[L2] = <real> log1p(rate * l2[j]) if cells.plain else l2[j]
+        for m in range(cells.n_slots):
+            cell[SLOT + m] = slots[m][j]
+        if cells.lasso:
+            cell[cells.l1] = l1[j]
+        cell += cells.width
+
+
+cdef void _leave_cells(
+    const Cells* cells, Py_ssize_t d, Py_ssize_t now, const Hyper* h, const Steps* steps,
+    const Listed* a, int32_t* features, real* theta, real** slots,
+) noexcept nogil:
+    """All features after so many steps, to where they lie between epochs."""
+    cdef Py_ssize_t first = 0, n, i, m
+    while first < d:
+        n = min(CHUNK, d - first)
+        for i in range(n):
+            features[i] = <int32_t> (first + i)
+        take_cells(cells, features, n, a, theta[0])
+        if cells.plain:
+            for i in range(n):
+                (<real*> a.away)[i] = (
+                    (<real> now - (<real*> a.last)[i]) * (<real*> a.l2)[i])
+            shrink_plain(<real*> a.w, <real*> a.away, n + (LANES - n % LANES) % LANES)
+        elif steps.moves_without_gradient:
+            bring_up(a, n, now, h, steps, theta[0])
+        for i in range(n):
+            theta[first + i] = (<const real*> a.w)[i]
+        for m in range(cells.n_slots):
+            for i in range(n):
+                slots[m][first + i] = (<const real*> a.slots[m])[i]
+        first += n
