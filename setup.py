@@ -13,11 +13,12 @@ CORE = Path("skopt_est/_core")
 # What the extensions are built for (see CONTRIBUTING.md): use, if the variable is not set, or
 # a search for errors. "checked": every access to a memoryview is checked by Cython; "sanitized":
 # every access to memory by AddressSanitizer, all arithmetic by UndefinedBehaviorSanitizer.
-BUILDS = ("", "checked", "sanitized")
+# "coverage": each line of Cython is reported to coverage.py, which is many times slower.
+BUILDS = ("", "checked", "sanitized", "coverage")
 BUILD = os.environ.get("SKOPT_EST_BUILD", "")
 if BUILD not in BUILDS:
     raise SystemExit(f"SKOPT_EST_BUILD={BUILD!r}: choose from {BUILDS}")
-CHECKED = BUILD == "checked"
+CHECKED, COVERAGE = BUILD == "checked", BUILD == "coverage"
 
 # Reductions vectorise only if sums may be reordered, and sqrt only if it need not set errno.
 # Infinities and NaN keep their meaning (never -ffinite-math-only), and nothing here changes
@@ -44,7 +45,7 @@ if BUILD == "sanitized":
     LINK = ["-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
     MATH += [*LINK, "-g1", "-O1", "-fno-omit-frame-pointer"]
 SIMD = {"baseline": []}
-if platform.machine().lower() in ("x86_64", "amd64", "i686"):
+if not COVERAGE and platform.machine().lower() in ("x86_64", "amd64", "i686"):
     SIMD["avx2"] = ["-mavx2", "-mfma"]
     SIMD["avx512"] = [
         *("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx2", "-mfma"),
@@ -57,10 +58,19 @@ DIRECTIVES = {
     "initializedcheck": CHECKED,
     "cdivision": True,
     "freethreading_compatible": True,
+    "linetrace": COVERAGE,
 }
+MACROS = [("CYTHON_TRACE_NOGIL", "1")] if COVERAGE else []
 
 extensions = cythonize(
-    [Extension("skopt_est._core.cpu", [str(CORE / "cpu.pyx")], extra_compile_args=["-g0"])],
+    [
+        Extension(
+            "skopt_est._core.cpu",
+            [str(CORE / "cpu.pyx")],
+            extra_compile_args=["-g0"],
+            define_macros=MACROS,
+        )
+    ],
     compiler_directives=DIRECTIVES,
 )
 for name, flags in SIMD.items():
@@ -71,13 +81,15 @@ for name, flags in SIMD.items():
                 [str(CORE / f"{module}.pyx")],
                 depends=[str(path) for path in sorted(CORE.glob("*.px[di]"))],
                 extra_compile_args=MATH + flags,
+                define_macros=MACROS,
                 extra_link_args=LINK,
             )
             for module in ("engine", "moments")
         ],
         compiler_directives=DIRECTIVES,
         # One source, several modules: each needs a C file of its own.
-        build_dir=f"build/cython/{name}",
+        # coverage.py looks for it beside the source; then there is one module only.
+        build_dir=None if COVERAGE else f"build/cython/{name}",
     )
 
 setup(ext_modules=extensions)

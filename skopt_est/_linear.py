@@ -17,7 +17,8 @@ from skopt_est._checks import check_rows
 from skopt_est._linear_problem import LinearProblem
 from skopt_est._polish import polish
 from skopt_est._scaling import Scaling
-from skopt_est._trainer import Record
+from skopt_est._state import Record
+from skopt_est._threads import one_thread_for
 from skopt_est.solvers import LINEAR_SOLVERS
 
 Array = np.ndarray
@@ -124,7 +125,9 @@ class LinearEstimator(OptimizerEstimator):
         check_is_fitted(self)
         W, b = self._get_coef()
         X = check_rows(self, X, reset=False, dtype=[np.float64, np.float32])
-        return np.asarray(X @ W) + b
+        # Threads would add in another order. Products of sparse rows have none.
+        with one_thread_for(0 if issparse(X) else X.size * W.shape[1]):
+            return np.asarray(X @ W) + b
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coef_")
