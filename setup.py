@@ -1,5 +1,6 @@
 """The compiled extensions; everything else is in pyproject.toml."""
 
+import os
 import platform
 import sys
 from pathlib import Path
@@ -8,6 +9,14 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 CORE = Path("skopt_est/_core")
+
+# What the extensions are built for (see CONTRIBUTING.md): use, if the variable is not set, or
+# "coverage": each line of Cython is reported to coverage.py, which is many times slower.
+BUILDS = ("", "coverage")
+BUILD = os.environ.get("SKOPT_EST_BUILD", "")
+if BUILD not in BUILDS:
+    raise SystemExit(f"SKOPT_EST_BUILD={BUILD!r}: choose from {BUILDS}")
+COVERAGE = BUILD == "coverage"
 
 # Reductions vectorise only if sums may be reordered, and sqrt only if it need not set errno.
 # Infinities and NaN keep their meaning (never -ffinite-math-only), and nothing here changes
@@ -29,7 +38,7 @@ if sys.platform == "linux":
         "--param=vect-max-version-for-alias-checks=50",
     ]
 SIMD = {"baseline": []}
-if platform.machine().lower() in ("x86_64", "amd64", "i686"):
+if not COVERAGE and platform.machine().lower() in ("x86_64", "amd64", "i686"):
     SIMD["avx2"] = ["-mavx2", "-mfma"]
     SIMD["avx512"] = [
         *("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx2", "-mfma"),
@@ -42,10 +51,19 @@ DIRECTIVES = {
     "initializedcheck": False,
     "cdivision": True,
     "freethreading_compatible": True,
+    "linetrace": COVERAGE,
 }
+MACROS = [("CYTHON_TRACE_NOGIL", "1")] if COVERAGE else []
 
 extensions = cythonize(
-    [Extension("skopt_est._core.cpu", [str(CORE / "cpu.pyx")], extra_compile_args=["-g0"])],
+    [
+        Extension(
+            "skopt_est._core.cpu",
+            [str(CORE / "cpu.pyx")],
+            extra_compile_args=["-g0"],
+            define_macros=MACROS,
+        )
+    ],
     compiler_directives=DIRECTIVES,
 )
 for name, flags in SIMD.items():
@@ -56,12 +74,14 @@ for name, flags in SIMD.items():
                 [str(CORE / f"{module}.pyx")],
                 depends=[str(path) for path in sorted(CORE.glob("*.px[di]"))],
                 extra_compile_args=MATH + flags,
+                define_macros=MACROS,
             )
             for module in ("engine", "moments")
         ],
         compiler_directives=DIRECTIVES,
         # One source, several modules: each needs a C file of its own.
-        build_dir=f"build/cython/{name}",
+        # coverage.py looks for it beside the source; then there is one module only.
+        build_dir=None if COVERAGE else f"build/cython/{name}",
     )
 
 setup(ext_modules=extensions)

@@ -131,6 +131,16 @@ def run(args) -> list[report.Row]:
     return rows + details
 
 
+def readme(rows) -> list[report.Row]:
+    """The gaps of each table in per cent, a column a solver: what `benchmarks readme` shows."""
+    out: dict[str, report.Row] = {}
+    for row in rows:
+        if "table" in row:
+            columns = out.setdefault(row["table"], {"gap %": row["table"]})
+            columns[row["solver"]] = 100 * row["gap"]
+    return list(out.values())
+
+
 def write_readme(rows) -> None:
     text = README.read_text()
     before, rest = text.split(MARKS[0])

@@ -1,8 +1,13 @@
-"""Which solver, and with which learning rate? A grid search on a table of the US census.
+"""Which solver, and with which learning rate?
+===========================================
+
+A grid search on a table of the US census.
 
 The table has numbers, categories and missing values. The script prints the cross-validated score
 and the fit time of every solver and rate, then the score of the best one on rows that the search
-has not seen, and plots how the training loss of each solver falls.
+has not seen. It plots the search's results, and how the training loss of each solver falls.
+
+Usage::
 
     python examples/compare_solvers.py [--rows N] [--jobs N] [--output FILE]
 """
@@ -19,7 +24,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from skopt_est import LogisticRegression
+from skopt_est import LogisticRegression, LossCurveDisplay, SolverComparisonDisplay
 
 ADULT = Path(__file__).resolve().parent / "data" / "adult.csv.gz"
 STOCHASTIC = ["sgd", "adagrad", "rmsprop", "adam", "nadam"]
@@ -72,31 +77,24 @@ def table_of(search):
     return results.sort_values("ROC AUC", ascending=False)
 
 
-def plot_loss_curves(search, X, y, output):
-    """Train once more with each solver at its best rate, and plot the losses of the epochs."""
+def plot(search, X, y, output):
+    """The search's results, and the losses by epoch of each solver at its best rate."""
     features = search.best_estimator_["columns"].transform(X)
     classifier = search.best_estimator_["classifier"]
     best_rates = table_of(search).drop_duplicates("solver").set_index("solver")["rate"]
-
-    curves = {}
-    for solver in STOCHASTIC + FULL_BATCH:
-        model = clone(classifier).set_params(solver=solver, learning_rate_init=best_rates[solver])
-        losses = model.fit(features, y).loss_curve_
-        curves[solver] = pd.Series(losses, index=range(1, len(losses) + 1))
-    lowest = min(curve.min() for curve in curves.values())
+    best_rates = best_rates[STOCHASTIC + FULL_BATCH]
+    models = [
+        clone(classifier).set_params(solver=solver, learning_rate_init=rate).fit(features, y)
+        for solver, rate in best_rates.items()
+    ]
 
     plt.switch_backend("agg")  # draws to files, needs no display
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-    for solver, curve in curves.items():
-        axes.loglog(curve - lowest, label=f"{solver} ({best_rates[solver]})")
-    axes.set(
-        title="Logistic regression on adult census income",
-        xlabel="epoch (lbfgs: iteration)",
-        ylabel=f"training loss above the lowest, {lowest:.4f}",
-        ylim=(1e-6, None),
-    )
-    axes.legend(title="solver (learning rate)")
-    axes.grid(alpha=0.3)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5.5), layout="constrained")
+    SolverComparisonDisplay.from_estimator(search, ax=left)
+    names = [f"{solver} ({rate})" for solver, rate in best_rates.items()]
+    curves = LossCurveDisplay.from_estimator(models, names=names, above_lowest=True, ax=right)
+    curves.axes_[0].set(xlabel="epoch (lbfgs: iteration)", ylim=(1e-6, None))
+    figure.suptitle("Logistic regression on adult census income")
     figure.savefig(output, dpi=150)
 
 
@@ -116,8 +114,8 @@ def main():
     best = search.best_params_
     print(f"\nBest: {best['classifier__solver']}, rate {best['classifier__learning_rate_init']}.")
     print(f"ROC AUC on {len(X_test)} held-out rows: {search.score(X_test, y_test):.4f}")
-    plot_loss_curves(search, X_train, y_train, options.output)
-    print(f"Loss curves: {options.output}")
+    plot(search, X_train, y_train, options.output)
+    print(f"Plots: {options.output}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,12 @@
-"""The same network from scikit-learn and from skopt_est: change the import, compare.
+"""The same network from scikit-learn and from skopt_est
+=====================================================
+
+Change the import, compare.
 
 Settings that both libraries have, on a table of the US census with categories and missing values.
 Prints fit times, epochs and scores on test rows side by side, one thread each.
+
+Usage::
 
     python examples/mlp_vs_sklearn.py [--rows N]
 """

@@ -1,8 +1,13 @@
-"""What helps a network that is too large for its data? Remedies on a table of the US census.
+"""What helps a network that is too large for its data?
+====================================================
+
+Remedies on a table of the US census.
 
 A network of two hidden layers of 256 units learns from 1,000 people. The script trains it without
 a remedy and with each one over several random splits, plots training and validation loss by epoch,
 and prints the losses and the score on test rows that training has not seen.
+
+Usage::
 
     python examples/overfitting.py [--rows N] [--seeds N] [--epochs N] [--output FILE]
 """

@@ -11,30 +11,32 @@ so a fit that fails leaves the estimator as it was.
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, Self
 
 import numpy as np
-from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, is_classifier
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.base import is_classifier
+from sklearn.utils import check_random_state
 
 from skopt_est import _lbfgs, _targets
+from skopt_est._callbacks import CallbackSupportMixin, Tasks, watched
 from skopt_est._checks import check_rows_and_targets
 from skopt_est._core import engine
 from skopt_est._parameters import CONSTRAINTS
 from skopt_est._problem import Problem, Targets
+from skopt_est._state import Record, Settings, State
+from skopt_est._stored import StoredEstimator
 from skopt_est._threads import one_blas_thread
-from skopt_est._trainer import Diverged, Record, Settings, State, Trainer
-from skopt_est._validation import Validation, check_arguments, hold_out, scorer_of
+from skopt_est._trainer import Diverged, Trainer
+from skopt_est._validation import Validation, check_arguments, held_out, hold_out, score_of
 from skopt_est._warn import warn_not_converged
 from skopt_est.solvers import SOLVERS, Solver
 
 Array = np.ndarray
 
 
-class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
+class OptimizerEstimator(CallbackSupportMixin, StoredEstimator, metaclass=ABCMeta):
     """Base of the estimators that are trained by a solver of `skopt_est.solvers`."""
 
     _parameter_constraints = CONSTRAINTS
@@ -103,16 +105,26 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             self.scoring, X_val, y_val, sample_weight_val, partial and self.early_stopping
         )
         validation = None if X_val is None else Validation(X_val, y_val, sample_weight_val)
-        work = self._twin()
+        tasks = Tasks(self) if watched(self) else None
+        work, before = self._twin(), dict(vars(self))
+        warning = None
         try:
-            work._walk(X, y, sample_weight, validation, partial, classes)
-        except KeyboardInterrupt:
+            warning = work._walk(X, y, sample_weight, validation, partial, classes, tasks)
+        finally:
             # Training publishes what it has before it lets an interruption through.
-            if getattr(work, "_state", None) is not getattr(self, "_state", None):
-                self.__dict__ = work.__dict__
-            raise
-        self.__dict__ = work.__dict__
+            if vars(work).get("_state", before.get("_state")) is not before.get("_state"):
+                self._take_over(work, before)
+        if tasks is not None:
+            tasks.end({})
+        if warning is not None:
+            warn_not_converged(warning)
         return self
+
+    def _take_over(self, fitted: Self, before: dict[str, Any]) -> None:
+        """The attributes of the fitted copy, and those that were set here since `before`: by
+        callbacks or for them."""
+        changed = {k: v for k, v in vars(self).items() if before.get(k, fitted) is not v}
+        self.__dict__ = vars(fitted) | changed
 
     def _twin(self) -> Self:
         twin = object.__new__(type(self))
@@ -127,7 +139,9 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         validation: Validation | None,
         partial: bool,
         classes: Any,
-    ) -> None:
+        tasks: Tasks | None,
+    ) -> str | None:
+        """Train and publish; the warning that is due. `tasks` are told on the way."""
         resumed = (partial or self.warm_start) and hasattr(self, "_state")
         raw_X, raw_y = X, y
         dtype: Any = [np.float64, np.float32] if self.dtype == "auto" else np.dtype(self.dtype)
@@ -155,64 +169,81 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             start = self._initial(rng, X.shape[1], targets.n_outputs, X.dtype)
             return None if resumed else start, int(rng.randint(np.iinfo(np.int32).max))
 
-        first = draw()
+        first, given, trained_on = draw(), (raw_X, raw_y, sample_weight), None
+        if not hasattr(raw_X, "shape"):
+            given = (X, raw_y, sample_weight)
         if self.early_stopping and validation is None:
             one_column = targets.Y.shape[1] == 1
             labels = targets.Y[rows, 0] if is_classifier(self) and one_column else None
             train, held = hold_out(len(rows), labels, self.validation_fraction, first[1])
-            validation = self._held_rows(raw_X, raw_y, X, sample_weight, rows[held])
-            rows = rows[train]
+            validation = held_out(given, rows[held], self.scoring)
+            rows = trained_on = rows[train]
 
+        self._n_rows = len(rows)
+        self._weight_sum = float(len(rows) if weights is None else weights[rows].sum())
         problem = self._problem(X, targets, rows, weights, resumed)
         settings = {f.name: getattr(self, f.name) for f in fields(Solver) if hasattr(self, f.name)}
         solver = SOLVERS[self.solver](**settings)
         # Threads would add in another order, and cost more than they bring at these sizes.
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
-            score = None if validation is None else self._scorer(validation, problem)
+            score = None if validation is None else score_of(self, validation, problem)
             batch_size = self._batch_size(solver, len(rows))
+
+            n_starts = 1 if resumed or partial else self.n_init
 
             def trainings(start: Array | None, seed: int) -> Iterator[Trainer]:
                 """Those of this fit, none of them begun."""
-                for left in range(1 if resumed or partial else self.n_init, 0, -1):
+                for left in range(n_starts, 0, -1):
                     theta = problem.start(start, partial)
                     state, record = self._state_and_record(
                         problem, solver, batch_size, theta, seed, resumed
                     )
                     loop = self._settings(problem, batch_size)
-                    yield Trainer(problem.objective, solver, loop, state, record, score)
+                    yield Trainer(problem.objective, solver, loop, state, record, score, tasks)
                     if left > 1:
                         start, seed = draw()
 
-            best, theta = self._best_of(trainings(*first), problem, partial)
-        self._publish(best, problem, theta)
-        if best.record.warning is not None:
-            warn_not_converged(best.record.warning)
+            if tasks is not None:
+                n_subtasks = n_starts if n_starts > 1 else 1 if partial else self.max_iter
+                tasks.start(
+                    *("partial-fit" if partial else "fit", n_subtasks, given, trained_on),
+                    lambda trainer: self._fitted_so_far(trainer, problem),
+                )
+            several = tasks if n_starts > 1 else None
+            return self._train_best(trainings(*first), problem, partial, several)
 
-    def _best_of(
-        self, trainings: Iterator[Trainer], problem: Problem, partial: bool
-    ) -> tuple[Trainer, Array]:
-        """Run the trainings; the best of them and its parameters. One that diverged at once is
-        passed over if there are others. An interruption publishes what there is, then goes on."""
+    def _train_best(
+        self, trainings: Iterator[Trainer], problem: Problem, partial: bool, tasks: Tasks | None
+    ) -> str | None:
+        """Run the trainings and publish the best of them; the warning that goes with it. One that
+        diverged at once is passed over if there are others. If the keyboard or a callback
+        interrupts, what there is is published. `tasks` are told of each training."""
         best: Trainer | None = None
         trainer: Trainer | None = None
         failure: Diverged | None = None
         try:
             for trainer in trainings:
+                if tasks is not None:
+                    tasks.begin("start", self.max_iter)
                 try:
                     self._train(trainer, problem, partial)
                 except Diverged as error:
                     failure = error
-                    continue
-                if best is None or trainer.outcome() < best.outcome():
-                    best = trainer
+                else:
+                    if best is None or trainer.outcome() < best.outcome():
+                        best = trainer
+                if tasks is not None and tasks.end(None):
+                    break
             if best is None:
                 raise failure or RuntimeError("no training was asked for")
-            return best, self._finish(best, problem, partial)
-        except KeyboardInterrupt:
-            if trainer is not None and trainer is not best and trainer.has_begun():
-                trainer.restore_best()
-                if best is None or trainer.outcome() < best.outcome():
-                    best = trainer
+            self._publish(best, problem, self._finish(best, problem, partial))
+            return best.record.warning
+        except BaseException as error:
+            told = trainer.tasks if trainer is not None else None
+            if not isinstance(error, KeyboardInterrupt) and not (told and told.failed):
+                raise
+            if trainer is not None and trainer is not best and trainer.salvage():
+                best = trainer if best is None else min(best, trainer, key=Trainer.outcome)
             if best is not None:
                 self._publish(best, problem, best.state.model_parameters())
             raise
@@ -236,20 +267,6 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         """Drop what an earlier fit left; the attributes just set (classes_, names) stay."""
         for name in ("_state", "_record"):
             self.__dict__.pop(name, None)
-
-    def _held_rows(self, raw_X: Any, raw_y: Any, X: Any, weights, held: Array) -> Validation:
-        if self.scoring == "loss":
-            return Validation(None, None, None if weights is None else weights[held], held)
-        # Scorers see the rows as the user gave them, so that column names are kept.
-        source = raw_X if hasattr(raw_X, "shape") else X
-        if issparse(source):
-            source = source.tocsr()
-        return Validation(
-            _safe_indexing(source, held),
-            _safe_indexing(raw_y.tocsr() if issparse(raw_y) else raw_y, held),
-            None if weights is None else weights[held],
-            held,
-        )
 
     def _check_kept(self) -> None:
         """A resumed fit goes on with the model of the fit before."""
@@ -323,47 +340,6 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
             data_mark=problem.data_mark(),
         )
 
-    def _scorer(self, validation: Validation, problem: Problem) -> Callable[[Array], float]:
-        """The validation score as a function of the parameters in training's units."""
-        X_val, Y, rows = problem.X, problem.targets.Y, validation.rows
-        weights = validation.sample_weight
-        if rows is None:
-            X_val, y_val, weights = self._validate_held_out(validation, X_val.dtype)
-            validation = validation._replace(sample_weight=weights)
-            Y = self._encode(y_val, X_val.dtype, "y_val")
-            if Y.shape[1] != problem.targets.Y.shape[1]:
-                raise ValueError(
-                    f"y_val has {Y.shape[1]} targets, y has {problem.targets.Y.shape[1]}; they "
-                    "must be as many."
-                )
-            rows = np.arange(len(Y), dtype=np.int32)
-        elif weights is not None:
-            of_rows, weights = weights, np.zeros(len(Y))
-            weights[rows] = of_rows
-        if self.scoring == "loss":
-            if issparse(X_val) and problem.scaling.shift is not None:
-                raise ValueError(
-                    "X_val is sparse, but X is dense and centred in training: pass both in one "
-                    "form, or precondition=False."
-                )
-            held = problem.held_out(X_val, Y, rows, weights)
-            scratch = held.scratch()
-            return lambda theta: -held.loss_value(theta, scratch)
-        evaluate = scorer_of(self, self.scoring)
-
-        def score(theta: Array) -> float:
-            fitted = self._twin()
-            fitted._set_parameters(theta, problem)
-            return evaluate(fitted, validation)
-
-        return score
-
-    def _validate_held_out(self, validation: Validation, dtype) -> tuple[Any, Array, Array | None]:
-        X, y = self._validate(
-            validation.X, validation.y, dtype, reset=False, names=("X_val", "y_val")
-        )
-        return X, y, _targets.weights_of(validation.sample_weight, X, "sample_weight_val")
-
     def _train(self, trainer: Trainer, problem: Problem, partial: bool) -> None:
         state = trainer.state
         if self.average and state.average is None:
@@ -384,17 +360,9 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         return trainer.state.model_parameters()
 
     def _publish(self, trainer: Trainer, problem: Problem, theta: Array) -> None:
-        """Set every fitted attribute."""
+        """Set every fitted attribute; `_state` last, it tells that all are there."""
         state, record = trainer.state, trainer.record
         self._set_parameters(theta, problem)
-        self._state = {
-            **{field.name: getattr(state, field.name) for field in fields(State)},
-            **problem.scaling._asdict(),
-            **{name: getattr(self, name) for name in self._kept},
-            "solver": self.solver,
-            "learning_rate_init": self.learning_rate_init,
-        }
-        self._record = vars(record)
         self.history_ = record.history
         self.n_iter_ = len(record.history) - trainer.begun
         self.t_, self.n_updates_ = state.t, state.n_updates
@@ -404,6 +372,21 @@ class OptimizerEstimator(BaseEstimator, metaclass=ABCMeta):
         self.validation_scores_ = record.scores()
         self.best_validation_score_ = record.best_score
         self.best_iter_ = record.best_iter
+        self._record = vars(record)
+        self._state = {
+            **{field.name: getattr(state, field.name) for field in fields(State)},
+            **problem.scaling._asdict(),
+            **{name: getattr(self, name) for name in self._kept},
+            "solver": self.solver,
+            "learning_rate_init": self.learning_rate_init,
+        }
+
+    def _fitted_so_far(self, trainer: Trainer, problem: Problem) -> dict[str, Any]:
+        """The attributes that a fit would have set if it had ended with the training's last epoch,
+        with that epoch's weights."""
+        twin, now = self._twin(), trainer.so_far()
+        twin._publish(now, problem, now.state.model_parameters())
+        return dict(vars(twin))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -66,7 +66,8 @@ tol : float or "auto", default="auto"
     is 1e-5.
 
 verbose : bool or int, default=False
-    Print a line each epoch, or every so many.
+    Print a line each epoch, or every so many: epoch, rate, loss, validation score, and the time
+    that the epochs up to `max_iter` will take.
 
 warm_start : bool, default=False
     Whether fit goes on from the fit before: with its weights, counters, generator, units of
@@ -169,7 +170,7 @@ learning_rate_init_ : float
 n_features_in_ : int
     Number of columns of X.
 
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
     Names of the columns, where X has names that are strings.
 """
 
@@ -201,6 +202,20 @@ ValueError
     meets a non-finite number before any epoch was complete.
 """
 
+
+INTERRUPTIONS = """\
+A keyboard interrupt goes through, so that it ends a search, too (scikit-learn's networks swallow
+theirs and return; a search then goes on with the next candidate). If an epoch was complete, the
+estimator is left fitted, with the best weights so far, and `n_iter_` tells how many epochs these
+are of; else it is as it was. So it is when a callback raises an error. After any other error the
+estimator is as it was before the call.
+
+With scikit-learn 1.9 or newer, `set_callbacks` takes its callbacks. An epoch is a task of the fit
+(with several starts, of a start), and a callback that wants a fitted estimator gets one with the
+weights of that epoch, which could be stored and trained further. X and y of a task are the rows
+as they were passed, without those held out. A stop request ends training as a stall does, with no
+warning. A `partial_fit` is a fit of one epoch.
+"""
 
 CLASS_WEIGHT = """\
 class_weight : dict, "balanced" or None, default=None
@@ -335,10 +350,10 @@ n_init : int, default=1
 """
 
 MLP_ATTRIBUTES = """\
-coefs_ : list of n_layers_ - 1 ndarrays of shape (n_inputs, n_outputs)
+coefs_ : list of `n_layers_` - 1 ndarrays of shape (n_inputs, n_outputs)
     Weights of each layer: views of one array.
 
-intercepts_ : list of n_layers_ - 1 ndarrays of shape (n_outputs,)
+intercepts_ : list of `n_layers_` - 1 ndarrays of shape (n_outputs,)
     Intercepts of each layer.
 
 n_layers_ : int
@@ -369,6 +384,7 @@ def document(parameters: tuple[str, ...] = (), **texts: str) -> Callable[[type],
 
     def decorate(cls: type) -> type:
         own = {**texts, "parameters": in_signature_order(cls, *parameters)}
+        own["interruptions"] = INTERRUPTIONS
         cls.__doc__ = fill(cls.__doc__ or "", "    ", own)
         for name in ("fit", "partial_fit"):
             method = vars(cls)[name]

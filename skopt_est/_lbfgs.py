@@ -39,6 +39,10 @@ def run(
     theta, grad = np.empty_like(state.theta), np.empty_like(state.theta)
     evaluations, clock, scratch = 0, time.perf_counter(), objective.scratch()
     last_x, last_loss = np.empty(0), np.inf
+    # Whether an iteration has begun, and an error that scipy would take for a request to stop
+    begun, escaped = False, None
+    if not one_iteration:
+        trainer.report.last = trainer.begun + max_iter
 
     def join(x: Array) -> Array:
         """x, or with an L1 term its positive and negative parts, to theta."""
@@ -49,7 +53,10 @@ def run(
         return theta
 
     def fun(x: Array) -> tuple[float, Array]:
-        nonlocal evaluations, last_x, last_loss
+        nonlocal evaluations, last_x, last_loss, begun
+        if not begun:
+            trainer.begin_task()
+            begun = True
         evaluations += 1
         value, last_loss = objective.training_value(join(x), grad, scratch)
         last_x = x.copy()
@@ -61,7 +68,7 @@ def run(
         return value, np.concatenate([g[:n] + l1, g[n:], l1 - g[:n]])
 
     def record(x: Array) -> None:
-        nonlocal clock, evaluations
+        nonlocal clock, evaluations, begun
         state.theta[:] = join(x)
         state.n_updates += 1
         state.t += evaluations * len(objective.rows)
@@ -69,14 +76,20 @@ def run(
         loss = last_loss if np.array_equal(x, last_x) else objective.value(state.theta)
         score = trainer.score(state.theta) if trainer.score else None
         now = time.perf_counter()
-        trainer.record.add(loss, score, None, now - clock)
+        trainer.enter(loss, score, None, now - clock)
         clock = now
-        trainer.judge(loss, score)
-        trainer.report()
+        if begun:
+            begun = False
+            trainer.end_task(True)
 
     def callback(intermediate_result) -> None:
-        record(intermediate_result.x)
-        if settings.early_stopping and trainer.monitor.stalled:
+        nonlocal escaped
+        try:
+            record(intermediate_result.x)
+        except StopIteration as error:
+            escaped = error
+            raise
+        if trainer.stop_requested or (settings.early_stopping and trainer.monitor.stalled):
             raise StopIteration
 
     start, bounds = coordinates.enter(state.theta), None
@@ -97,8 +110,12 @@ def run(
         callback=callback,
         options={**options, "maxls": 50},
     )
+    if escaped is not None:
+        raise escaped
     if result.nit == 0:
         record(result.x)  # the start was the minimum
+    if begun:
+        trainer.end_task(False)  # a line search that found no lower point
     state.theta[:] = join(result.x)
     if not np.isfinite(state.theta).all() or not np.isfinite(result.fun):
         raise Diverged(
@@ -107,9 +124,9 @@ def run(
         )
     if one_iteration:
         return
-    stalled = settings.early_stopping and trainer.monitor.stalled
+    ended = trainer.stop_requested or (settings.early_stopping and trainer.monitor.stalled)
     cut_short = max_fun is not None and result.nfev >= max_fun
-    if not stalled and not result.success and (cut_short or _slope(result, split, n) > gtol):
+    if not ended and not result.success and (cut_short or _slope(result, split, n) > gtol):
         trainer.record.warning = _why_not(result, max_iter, gtol)
     if settings.early_stopping:
         trainer.restore_best()

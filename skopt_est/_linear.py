@@ -17,8 +17,8 @@ from skopt_est._checks import check_rows
 from skopt_est._linear_problem import LinearProblem
 from skopt_est._polish import polish
 from skopt_est._scaling import Scaling
+from skopt_est._state import Record
 from skopt_est._threads import one_thread_for
-from skopt_est._trainer import Record
 from skopt_est.solvers import LINEAR_SOLVERS
 
 Array = np.ndarray

@@ -204,9 +204,6 @@ class LogLossBinary(Loss):
     standardizes: bool = False
     out_activation = "logistic"
 
-    def link(self, f):
-        return expit(f)
-
     def constant(self, y, weights):
         share = np.clip(np.average(y, axis=0, weights=weights), 0.5 / len(y), 1 - 0.5 / len(y))
         return np.log(share / (1 - share))
@@ -229,9 +226,6 @@ class LogLossMultinomial(LogLossBinary):
     name: str = "log_loss_multinomial"
     n_classes: int = 0
     out_activation = "softmax"
-
-    def link(self, f):
-        return softmax(f, axis=1)
 
     def constant(self, y, weights):
         mass = np.bincount(y[:, 0].astype(np.intp), weights, minlength=self.n_classes)

@@ -53,17 +53,6 @@ class Scaling(NamedTuple):
             b -= self.shift @ W
         return W, b
 
-    def from_coef(self, W: Array, b: Array, layout: Layout, dtype: np.dtype) -> Array:
-        """The inverse of `to_coef`."""
-        theta = np.empty(layout.size, dtype)
-        if self.shift is not None:
-            b = b + self.shift @ W
-        layout.intercepts(theta)[0][:] = (b - self.target_shift) / self.target_scale
-        if self.scale is not None:
-            W = W * self.scale[:, None]
-        layout.weights(theta)[0][:] = W / self.target_scale
-        return theta
-
     def penalty(self, l1: float, l2: float, unit: Array, n_features: int) -> tuple[Array, Array]:
         """The penalty's strengths on each parameter of training, (features, outputs) raveled."""
         factor = np.broadcast_to(self.target_scale, (n_features, len(unit)))

@@ -34,8 +34,8 @@ def _controller() -> ThreadpoolController:
 def _lift() -> None:
     global _limit
     if _limit is not None:
-        _limit.__exit__(None, None, None)
-        _limit = None
+        limit, _limit = _limit, None
+        limit.__exit__(None, None, None)
 
 
 @contextmanager
@@ -43,18 +43,23 @@ def one_blas_thread() -> Iterator[None]:
     """Run the block with BLAS limited to one thread."""
     global _limit
     thread = threading.get_ident()
-    with _lock:
-        if not _users:
-            _limit = _controller().limit(limits=1, user_api="blas")
-            _limit.__enter__()
-        _users[thread] += 1
+    counted = False
     try:
+        with _lock:
+            if _limit is None:
+                limit = _controller().limit(limits=1, user_api="blas")
+                limit.__enter__()
+                _limit = limit
+            # nothing is called in between that an interruption could come from
+            _users[thread] += 1
+            counted = True
         yield
     finally:
         with _lock:
-            _users[thread] -= 1
-            if _users[thread] == 0:
-                del _users[thread]
+            if counted:
+                _users[thread] -= 1
+                if _users[thread] == 0:
+                    del _users[thread]
             if not _users:
                 _lift()
 

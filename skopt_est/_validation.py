@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.model_selection import train_test_split
+from sklearn.utils import _safe_indexing
+
+from skopt_est import _targets
+
+if TYPE_CHECKING:
+    from skopt_est._base import OptimizerEstimator
+    from skopt_est._problem import Problem
 
 Array = np.ndarray
 
@@ -21,6 +29,21 @@ class Validation(NamedTuple):
     y: Any
     sample_weight: Array | None
     rows: Array | None = None
+
+
+def take(X: Any, y: Any, sample_weight: Array | None, rows: Array) -> tuple[Any, Any, Any]:
+    """Some rows of what the user passed, in the user's types."""
+    X, y = (part.tocsr() if issparse(part) else part for part in (X, y))
+    weights = None if sample_weight is None else sample_weight[rows]
+    return _safe_indexing(X, rows), _safe_indexing(y, rows), weights
+
+
+def held_out(given: tuple[Any, Any, Array | None], rows: Array, scoring: Any) -> Validation:
+    """Rows of the training data; scorers see them as the user passed them, with their names."""
+    if scoring == "loss":  # which the engine takes from the rows it has
+        weights = given[2]
+        return Validation(None, None, None if weights is None else weights[rows], rows)
+    return Validation(*take(*given, rows), rows)
 
 
 def check_arguments(
@@ -87,5 +110,46 @@ def scorer_of(estimator, scoring: str | Callable | None) -> Callable[[Any, Valid
             return float(scorer(fitted, rows.X, rows.y, **weights))
         except (AttributeError, ValueError) as error:
             raise ValueError(f"scoring={scoring!r} failed on validation rows: {error}") from error
+
+    return score
+
+
+def score_of(
+    estimator: OptimizerEstimator, validation: Validation, problem: Problem
+) -> Callable[[Array], float]:
+    """The validation score as a function of the parameters in training's units."""
+    X_val, Y, rows = problem.X, problem.targets.Y, validation.rows
+    weights = validation.sample_weight
+    if rows is None:
+        X_val, y_val = estimator._validate(
+            validation.X, validation.y, X_val.dtype, reset=False, names=("X_val", "y_val")
+        )
+        weights = _targets.weights_of(weights, X_val, "sample_weight_val")
+        validation = validation._replace(sample_weight=weights)
+        Y = estimator._encode(y_val, X_val.dtype, "y_val")
+        if Y.shape[1] != problem.targets.Y.shape[1]:
+            raise ValueError(
+                f"y_val has {Y.shape[1]} targets, y has {problem.targets.Y.shape[1]}; they "
+                "must be as many."
+            )
+        rows = np.arange(len(Y), dtype=np.int32)
+    elif weights is not None:
+        of_rows, weights = weights, np.zeros(len(Y))
+        weights[rows] = of_rows
+    if estimator.scoring == "loss":
+        if issparse(X_val) and problem.scaling.shift is not None:
+            raise ValueError(
+                "X_val is sparse, but X is dense and centred in training: pass both in one "
+                "form, or precondition=False."
+            )
+        held = problem.held_out(X_val, Y, rows, weights)
+        scratch = held.scratch()
+        return lambda theta: -held.loss_value(theta, scratch)
+    evaluate = scorer_of(estimator, estimator.scoring)
+
+    def score(theta: Array) -> float:
+        fitted = estimator._twin()
+        fitted._set_parameters(theta, problem)
+        return evaluate(fitted, validation)
 
     return score

@@ -64,6 +64,8 @@ class LogisticRegression(ProbabilisticClassifier, LinearEstimator):
     that L1 gives zeros and all solvers have the same fixed point. Sparse rows cost what their
     non-zero entries do: weights of absent columns are brought up to date in closed form.
 
+    {interruptions}
+
     Examples
     --------
     >>> from sklearn.datasets import load_breast_cancer

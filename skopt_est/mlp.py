@@ -82,11 +82,13 @@ class MLPClassifier(ProbabilisticClassifier, MLPEstimator):
     a proximal step in the solver's own metric, so adaptive solvers have the same minimiser as
     others; early stopping looks at the validation loss (``scoring=None`` for the accuracy) and its
     rows are stratified; patience is exact; log-probabilities are finite; epsilon stands outside of
-    the root after bias correction; a keyboard interrupt goes through. A network wants its inputs
+    the root after bias correction; a keyboard interrupt ends a search. A network wants its inputs
     standardised, with :class:`~sklearn.preprocessing.StandardScaler` for one.
 
     Sparse rows are never made dense, and a step moves only the first-layer weights of the features
     that its rows have: the others are brought up to date in closed form when they next occur.
+
+    {interruptions}
 
     References
     ----------
@@ -314,6 +316,10 @@ class MLPRegressor(SixLossRegressor, MLPEstimator):
     LinearRegression : The model without hidden layers, trained in standardised units.
     sklearn.neural_network.MLPRegressor : Its alpha is ``alpha`` times the batch's sum of weights.
         With several targets its loss is their mean, as here, but its gradient that of their sum.
+
+    Notes
+    -----
+    {interruptions}
 
     References
     ----------

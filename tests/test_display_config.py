@@ -44,5 +44,6 @@ def test_unknown_mode_is_named():
 
 def test_public_names_are_few():
     estimators = {"LinearRegression", "LogisticRegression", "MLPClassifier", "MLPRegressor"}
-    assert set(skopt_est.__all__) - {"__version__"} == {*estimators, "show_config"}
+    displays = {"LossCurveDisplay", "SolverComparisonDisplay"}
+    assert set(skopt_est.__all__) - {"__version__"} == {*estimators, *displays, "show_config"}
     assert isinstance(skopt_est.__version__, str)

@@ -172,7 +172,7 @@ def test_verbose_prints_every_so_manyth_epoch(verbose, epochs, capsys):
     clf = skopt_est.MLPClassifier(2, solver="sgd", max_iter=5, verbose=verbose)
     clf.fit(X, y)
     clf.partial_fit(X, y).partial_fit(X, y)
-    assert capsys.readouterr().out.count("Iteration") == epochs
+    assert capsys.readouterr().out.count("Epoch") == epochs
 
 
 @pytest.mark.parametrize("scoring", ["loss", None])

@@ -159,6 +159,17 @@ cdef inline void _accumulate(
 include "predict.pxi"
 
 
+cdef int _check_order(const int32_t* order, Py_ssize_t count, Py_ssize_t n) except -1:
+    cdef int32_t low = 0, high = -1
+    cdef Py_ssize_t i
+    for i in range(count):
+        low = min(low, order[i])
+        high = max(high, order[i])
+    if low < 0 or high >= n:
+        raise ValueError("order holds an index that is not a row")
+    return 0
+
+
 def value_and_gradient(
     Data data, theta, Network network, grad, order=None, sums=None, mask_key=None,
     Scratch scratch=None,
@@ -184,8 +195,8 @@ def value_and_gradient(
     cdef const int32_t* rows = <const int32_t*> _vector(order, np.dtype(np.int32), count, "order")
     cdef const void* t = _vector(theta, data.dtype, network.size, "theta")
     cdef void* g = <void*> _vector(grad, data.dtype, network.size, "grad")
-    if order is not None and count and (order.min() < 0 or order.max() >= data.n):
-        raise ValueError("order holds an index that is not a row")
+    if rows != NULL:
+        _check_order(rows, count, data.n)
     if grad is not None and (data.sparse or count == 0 or not network.fit_intercept):
         grad[:] = 0
     if scratch is None:
@@ -197,7 +208,7 @@ def value_and_gradient(
             _full_pass(data, scratch, rows, count, network.size, <float> 0)
         else:
             _full_pass(data, scratch, rows, count, network.size, <double> 0)
-    means = np.asarray(scratch.sums) / max(count, 1)
+    means = scratch.totals / max(count, 1)
     if sums is not None:
         sums[:] = means
     return float(means.sum())
@@ -263,9 +274,7 @@ def run_epoch(
         raise ValueError(f"coefficients must have {N_COEFFICIENTS} columns")
     if model.theta.dtype != data.dtype:
         raise ValueError("theta and the data have different dtypes")
-    rows = np.asarray(order)
-    if rows.min() < 0 or rows.max() >= data.n:
-        raise ValueError("order holds an index that is not a row")
+    _check_order(&order[0], n, data.n)
     steps.coefficients = &table[0, 0]
     steps.stride = N_COEFFICIENTS if table.shape[0] > 1 else 0
     steps.average_from = average_from
@@ -315,7 +324,7 @@ def run_epoch(
         else:
             _epoch(data, model, scratch, &order[0], n, batch_size, &steps, n_steps, p_last,
                    p_touched, <double> 0)
-    return np.array(scratch.sums)
+    return scratch.totals.copy()
 
 
 cdef int _epoch(

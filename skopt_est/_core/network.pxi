@@ -76,6 +76,7 @@ cdef class Scratch:
     cdef void* other
     cdef Py_ssize_t block_rows, target_columns, k
     cdef double[::1] params, scales, sums
+    cdef object totals          # sums, as an array
 
     def __init__(self, Data data, Network network):
         cdef Py_ssize_t k = network.n_outputs, level
@@ -134,7 +135,7 @@ cdef class Scratch:
         self.target_columns = data.target_columns
         self.block_rows = rows
         self.k = k
-        self.sums = np.zeros(k)
+        self.sums = self.totals = np.zeros(k)
 
     cdef int begin(self, Data data, Network network, mask_key) except -1:
         """Before a pass over data: sums at zero, and the keys of its dropout masks (None: nothing

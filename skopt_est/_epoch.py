@@ -1,0 +1,110 @@
+"""One pass over the rows: their order, the numbers of each step, and the calls of the engine."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from skopt_est import schedules
+from skopt_est._core import engine
+from skopt_est._objective import Objective
+from skopt_est._order import visiting_order
+from skopt_est._state import Settings, State
+from skopt_est.solvers import Solver
+
+Array = np.ndarray
+STEPS_AT_ONCE = 1 << 16
+"""Of one call of the engine: bounds the memory for the numbers of each step."""
+
+
+class Passes:
+    """The passes of one training; each takes `state` further."""
+
+    def __init__(
+        self, objective: Objective, solver: Solver, settings: Settings, state: State
+    ) -> None:
+        self.objective, self.solver, self.settings, self.state = objective, solver, settings, state
+        self.n_batches = -(-len(objective.rows) // settings.batch_size)
+        # Absent features are brought up to date after each run of steps: of all of them, rarely.
+        wide = objective.network.units[0] if objective.data.sparse else 0
+        self.steps_at_once = max(STEPS_AT_ONCE, wide)
+        self.sparse, self.drops = objective.data.sparse, objective.network.drops
+        self.constant = schedules.is_constant(settings.learning_rate)
+        # One number tells of all steps, but for CSR rows, whose absent features need tables.
+        self.alike = self.constant and solver.steps_alike and not self.sparse
+        longest = 1 if self.alike else min(self.n_batches, self.steps_at_once)
+        self.counts = np.arange(longest, dtype=np.float64)
+
+    @cached_property
+    def scratch(self) -> engine.Scratch:
+        return self.objective.scratch()
+
+    @cached_property
+    def model(self) -> engine.Model:
+        state, objective = self.state, self.objective
+        return engine.Model(
+            state.theta,
+            state.slots,
+            objective.network,
+            objective.l1.astype(state.theta.dtype),
+            objective.l2.astype(state.theta.dtype),
+            self.solver.hyper(),
+            state.average,
+            self.settings.max_grad_norm,
+        )
+
+    def run(self, progress: float, span: float) -> tuple[Array, float]:
+        """One pass, in the share [progress, progress + span) of the training: the sums of the
+        outputs' losses, and the rate of the last step."""
+        objective, settings = self.objective, self.settings
+        rows = objective.rows
+        # One batch of all rows is summed in their own order.
+        if settings.shuffle and self.n_batches > 1:
+            rows = visiting_order(rows, objective.data.d, self.state.rng)
+        sums = np.zeros(objective.n_outputs)
+        for first in range(0, self.n_batches, self.steps_at_once):
+            part = rows[first * settings.batch_size :][: self.steps_at_once * settings.batch_size]
+            rates = self._rates(first, -(-len(part) // settings.batch_size), progress, span)
+            sums += self._steps(part, rates)
+        return sums, float(rates[-1])
+
+    def _rates(self, first: int, n_steps: int, progress: float, span: float) -> Array:
+        """The rates of these steps of the epoch; one number if all steps are alike."""
+        state, settings = self.state, self.settings
+        if self.constant:
+            return np.full(1 if self.alike else n_steps, state.rate)
+        counts = self.counts[:n_steps]
+        done = np.minimum(progress + span * ((first + counts) / self.n_batches), 1.0)
+        t = state.n_updates + 1.0 + counts
+        return state.rate * schedules.factors(settings.learning_rate, t, done, settings.power_t)
+
+    def _steps(self, rows: Array, rates: Array) -> Array:
+        state, average_from = self.state, self.settings.average_from
+        n_steps = -(-len(rows) // self.settings.batch_size)
+        age = state.n_moments + 1.0 + self.counts[: len(rates)]
+        coefficients = self.solver.coefficients(age, rates, state.extras)
+        options: dict[str, Any] = {}
+        kept = self.solver.kept(rates)
+        if self.sparse and (momentum := self.solver.momentum_of(coefficients)) is not None:
+            weights, ratio = np.ascontiguousarray(momentum.weights), min(momentum.ratio, 1.0)
+            tail = engine.momentum_tail(weights, ratio, kept)
+            options = {"tail": tail, "kept": kept, **momentum._asdict()}
+            del options["weights"]
+        if average_from is not None:
+            batches_to_go = -(-(average_from - state.t) // self.settings.batch_size)
+            first = min(max(batches_to_go - 1, 0), n_steps)
+            options["average_from"] = first
+            state.n_averaged += n_steps - first
+        if self.drops:
+            options["mask_key"] = engine.next_word(state.rng)
+        sums = engine.run_epoch(
+            *(self.objective.data, self.model, self.scratch),
+            *(rows, self.settings.batch_size, coefficients),
+            **options,
+        )
+        state.n_updates += n_steps
+        state.n_moments += n_steps
+        state.t += len(rows)
+        return sums
