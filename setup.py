@@ -11,15 +11,14 @@ from setuptools import Extension, setup
 CORE = Path("skopt_est/_core")
 
 # What the extensions are built for (see CONTRIBUTING.md): use, if the variable is not set, or
+# a search for errors. "checked": every access to a memoryview is checked by Cython; "sanitized":
+# every access to memory by AddressSanitizer, all arithmetic by UndefinedBehaviorSanitizer.
 # "coverage": each line of Cython is reported to coverage.py, which is many times slower.
-# Two search for errors. "checked": every access to a memoryview is checked by Cython;
-# "sanitized": every access to memory by AddressSanitizer, all arithmetic by
-# UndefinedBehaviorSanitizer.
-BUILDS = ("", "coverage", "checked", "sanitized")
+BUILDS = ("", "checked", "sanitized", "coverage")
 BUILD = os.environ.get("SKOPT_EST_BUILD", "")
 if BUILD not in BUILDS:
     raise SystemExit(f"SKOPT_EST_BUILD={BUILD!r}: choose from {BUILDS}")
-COVERAGE, CHECKED = BUILD == "coverage", BUILD == "checked"
+CHECKED, COVERAGE = BUILD == "checked", BUILD == "coverage"
 
 # Reductions vectorise only if sums may be reordered, and sqrt only if it need not set errno.
 # Infinities and NaN keep their meaning (never -ffinite-math-only), and nothing here changes

@@ -54,7 +54,21 @@ class LinearEstimator(OptimizerEstimator):
         """The inverse of `_set_coef`."""
 
     def _set_parameters(self, theta, problem):
-        self._set_coef(*problem.scaling.to_coef(theta, problem.objective.layout))
+        with np.errstate(over="ignore", invalid="ignore"):
+            W, b = problem.scaling.to_coef(theta, problem.objective.layout)
+        largest = float(np.finfo(self._dtype).max)
+        if not (np.abs(W) <= largest).all():
+            column = int(np.argmin((np.abs(W) <= largest).all(axis=1)))
+            raise ValueError(
+                f"The weight of column {column} of X, in the column's own units, is beyond "
+                f"{self._dtype}: scale the data, or lower learning_rate_init."
+            )
+        if not (np.abs(b) <= largest).all():
+            raise ValueError(
+                f"An intercept is beyond {self._dtype}: scale the data, or lower "
+                "learning_rate_init."
+            )
+        self._set_coef(W, b)
 
     def _problem(self, X, targets, rows, weights, resumed):
         return LinearProblem.build(

@@ -156,6 +156,17 @@ def test_weights_that_the_rows_leave_open(kind, solver, name, form):
     assert hasattr(est, "n_iter_"), "nothing is wrong with these rows"
 
 
+@pytest.mark.parametrize("tiny, dtype", [(1e-306, np.float64), (1e-37, np.float32)])
+@pytest.mark.parametrize("kind", ["linear", "logistic"])
+def test_a_weight_that_has_no_place_in_its_type_is_an_error(kind, tiny, dtype):
+    X, y = data(kind)
+    X[:, 2] *= tiny
+    est = model(kind, solver="adam", learning_rate_init=1e3, alpha=0.0, max_iter=3)
+    with pytest.raises(ValueError, match=rf"column 2 of X.*{dtype.__name__}.*scale the data"):
+        est.fit(X.astype(dtype), y)
+    assert vars(est) == est.get_params()
+
+
 @pytest.mark.parametrize("solver", LINEAR_SOLVERS)
 @pytest.mark.parametrize("kind", ["linear", "poisson", "logistic", "multinomial"])
 def test_a_constant_column_is_left_alone(kind, solver):

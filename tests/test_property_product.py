@@ -156,7 +156,8 @@ def test_full_batches_see_a_weight_as_that_many_rows(case, as_csr):
     params |= {"epsilon": 0.1} | ({"polish_iter": 0} if case["kind"] in LINEAR else {"dropout": 0})
     case = case | {"weights": "integers", "params": params, "dtype": np.float64}
     X, y, weight = problem(case)
-    assume(params.get("loss") not in ("absolute_error", "quantile") or params["solver"] != "lbfgs")
+    # at a kink it is rounding that decides which way to go
+    assume(params.get("loss") not in ("absolute_error", "quantile"))
     if params.get("loss") == "poisson":
         # without a count the best constant is minus infinity, and a guess stands in
         assume((np.average(y, axis=0, weights=weight) > 0).all())

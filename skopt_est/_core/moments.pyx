@@ -12,7 +12,7 @@ from skopt_est._core.types cimport real
 cdef Py_ssize_t BLOCK_ELEMENTS = 16384      # of X: a block stays in cache for its two passes
 
 
-cdef Py_ssize_t n_columns(X) except -1:
+cdef Py_ssize_t n_columns(X) except? -1:
     # tuples are read without bounds checks
     if len(X.shape) != 2:
         raise ValueError(f"X must have two dimensions, got {len(X.shape)}")
