@@ -13,7 +13,8 @@ from dask_ml.wrappers import Incremental
 from fits import ESTIMATORS, FORMS, data, model, of_case, outcome
 from scipy import sparse
 from sklearn.base import is_classifier
-from sklearn.model_selection import GridSearchCV
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 CHUNK = 100
@@ -88,6 +89,20 @@ def test_search_on_the_cluster_is_the_search_in_one_process(client, name):
     found, expected = (outcome(search.best_estimator_, X) for search in (cluster, alone))
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_halving_search_on_the_cluster(client):
+    X, y = data("LogisticRegression")
+    grid = {"alpha": [1e-4, 1e-3, 1e-2]}
+    alone, cluster = (
+        HalvingGridSearchCV(model("LogisticRegression", "adam"), grid, cv=3, random_state=0)
+        for _ in range(2)
+    )
+    alone.fit(X, y)
+    with joblib.parallel_config(backend="dask"):
+        cluster.fit(X, y)
+    scores = (search.cv_results_["mean_test_score"] for search in (cluster, alone))
+    np.testing.assert_array_equal(*scores)
 
 
 def test_fitted_estimators_travel(client):
