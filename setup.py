@@ -11,12 +11,14 @@ from setuptools import Extension, setup
 CORE = Path("skopt_est/_core")
 
 # What the extensions are built for (see CONTRIBUTING.md): use, if the variable is not set, or
+# a search for errors. "checked": every access to a memoryview is checked by Cython; "sanitized":
+# every access to memory by AddressSanitizer, all arithmetic by UndefinedBehaviorSanitizer.
 # "coverage": each line of Cython is reported to coverage.py, which is many times slower.
-BUILDS = ("", "coverage")
+BUILDS = ("", "checked", "sanitized", "coverage")
 BUILD = os.environ.get("SKOPT_EST_BUILD", "")
 if BUILD not in BUILDS:
     raise SystemExit(f"SKOPT_EST_BUILD={BUILD!r}: choose from {BUILDS}")
-COVERAGE = BUILD == "coverage"
+CHECKED, COVERAGE = BUILD == "checked", BUILD == "coverage"
 
 # Reductions vectorise only if sums may be reordered, and sqrt only if it need not set errno.
 # Infinities and NaN keep their meaning (never -ffinite-math-only), and nothing here changes
@@ -37,6 +39,11 @@ if sys.platform == "linux":
         "--param=vect-max-peeling-for-alignment=0",
         "--param=vect-max-version-for-alias-checks=50",
     ]
+LINK = []
+if BUILD == "sanitized":
+    # float-cast-overflow: a float too large for the integer it becomes
+    LINK = ["-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
+    MATH += [*LINK, "-g1", "-O1", "-fno-omit-frame-pointer"]
 SIMD = {"baseline": []}
 if not COVERAGE and platform.machine().lower() in ("x86_64", "amd64", "i686"):
     SIMD["avx2"] = ["-mavx2", "-mfma"]
@@ -46,9 +53,9 @@ if not COVERAGE and platform.machine().lower() in ("x86_64", "amd64", "i686"):
     ]
 DIRECTIVES = {
     "language_level": 3,
-    "boundscheck": False,
-    "wraparound": False,
-    "initializedcheck": False,
+    "boundscheck": CHECKED,
+    "wraparound": CHECKED,
+    "initializedcheck": CHECKED,
     "cdivision": True,
     "freethreading_compatible": True,
     "linetrace": COVERAGE,
@@ -75,6 +82,7 @@ for name, flags in SIMD.items():
                 depends=[str(path) for path in sorted(CORE.glob("*.px[di]"))],
                 extra_compile_args=MATH + flags,
                 define_macros=MACROS,
+                extra_link_args=LINK,
             )
             for module in ("engine", "moments")
         ],

@@ -16,7 +16,7 @@ from dataclasses import fields
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
 from skopt_est import _lbfgs, _targets
@@ -26,6 +26,7 @@ from skopt_est._core import engine
 from skopt_est._parameters import CONSTRAINTS
 from skopt_est._problem import Problem, Targets
 from skopt_est._state import Record, Settings, State
+from skopt_est._stored import StoredEstimator
 from skopt_est._threads import one_blas_thread
 from skopt_est._trainer import Diverged, Trainer
 from skopt_est._validation import Validation, check_arguments, held_out, hold_out, score_of
@@ -35,7 +36,7 @@ from skopt_est.solvers import SOLVERS, Solver
 Array = np.ndarray
 
 
-class OptimizerEstimator(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+class OptimizerEstimator(CallbackSupportMixin, StoredEstimator, metaclass=ABCMeta):
     """Base of the estimators that are trained by a solver of `skopt_est.solvers`."""
 
     _parameter_constraints = CONSTRAINTS
@@ -178,6 +179,8 @@ class OptimizerEstimator(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta)
             validation = held_out(given, rows[held], self.scoring)
             rows = trained_on = rows[train]
 
+        self._n_rows = len(rows)
+        self._weight_sum = float(len(rows) if weights is None else weights[rows].sum())
         problem = self._problem(X, targets, rows, weights, resumed)
         settings = {f.name: getattr(self, f.name) for f in fields(Solver) if hasattr(self, f.name)}
         solver = SOLVERS[self.solver](**settings)

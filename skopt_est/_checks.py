@@ -14,11 +14,12 @@ Array = np.ndarray
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, dtype: Any, name: str = "X") -> Any:
     """X as a C-ordered array or canonical CSR matrix of one of these dtypes."""
+    X = native(X)
     try:
         X = validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=dtype, order="C")
     except ValueError as error:
         raise ValueError(_located(X, name, error)) from error
-    return canonical(X) if issparse(X) else X
+    return canonical(X) if issparse(X) else aligned(X)
 
 
 def check_rows_and_targets(
@@ -33,6 +34,7 @@ def check_rows_and_targets(
     names: tuple[str, str] = ("X", "y"),
 ) -> tuple[Any, Array]:
     """X as `check_rows` gives it, and y, one or (matrix) several columns."""
+    X = native(X)
     try:
         X_valid, y_valid = validate_data(
             estimator,
@@ -63,7 +65,8 @@ def check_rows_and_targets(
         raise ValueError(text) from error
     if issparse(y_valid):
         y_valid = y_valid.toarray()
-    return (canonical(X_valid) if issparse(X_valid) else X_valid), y_valid
+    X_valid = canonical(X_valid) if issparse(X_valid) else aligned(X_valid)
+    return X_valid, aligned(y_valid)
 
 
 def _located(X: Any, name: str, error: ValueError) -> str:
@@ -93,6 +96,19 @@ def _missing(X: Any) -> str | None:
     return repr(has.index[has.argmax()]) if has.any() else None
 
 
+def native(X: Any) -> Any:
+    """Floats in the processor's order of bytes: float32 in the other order is float32, too."""
+    if isinstance(X, np.ndarray) and X.dtype.kind == "f" and not X.dtype.isnative:
+        return X.astype(X.dtype.newbyteorder("="))
+    return X
+
+
+def aligned(array: Array) -> Array:
+    """The array, or a copy if its numbers lie where the processor doesn't expect them: in a file
+    that is mapped from an odd byte on, for one."""
+    return array if array.flags.aligned else array.copy()
+
+
 def canonical(X: Any) -> Any:
     """CSR without duplicate entries and with 32-bit column indices; the user's own matrix
     where it is so already."""
@@ -101,13 +117,16 @@ def canonical(X: Any) -> Any:
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()
-    strided = not (X.data.flags.c_contiguous and X.indices.flags.c_contiguous)
-    if X.indices.dtype != np.int32 or strided:
+    elsewhere = not all(
+        part.flags.c_contiguous and part.flags.aligned for part in (X.data, X.indices, X.indptr)
+    )
+    if X.indices.dtype != np.int32 or elsewhere:
         if X.shape[1] > np.iinfo(np.int32).max:
             raise ValueError(f"X has {X.shape[1]} columns; at most 2**31 - 1 are supported.")
         narrow = type(X)(X.shape, dtype=X.dtype)
-        narrow.data, narrow.indptr = np.ascontiguousarray(X.data), X.indptr
-        narrow.indices = np.ascontiguousarray(X.indices, np.int32)
+        narrow.data = np.require(X.data, requirements=("C", "A"))
+        narrow.indptr = np.require(X.indptr, requirements=("C", "A"))
+        narrow.indices = np.require(X.indices, np.int32, ("C", "A"))
         narrow.has_canonical_format = True
         X = narrow
     return X

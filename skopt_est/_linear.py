@@ -18,6 +18,7 @@ from skopt_est._linear_problem import LinearProblem
 from skopt_est._polish import polish
 from skopt_est._scaling import Scaling
 from skopt_est._state import Record
+from skopt_est._threads import one_thread_for
 from skopt_est.solvers import LINEAR_SOLVERS
 
 Array = np.ndarray
@@ -53,7 +54,21 @@ class LinearEstimator(OptimizerEstimator):
         """The inverse of `_set_coef`."""
 
     def _set_parameters(self, theta, problem):
-        self._set_coef(*problem.scaling.to_coef(theta, problem.objective.layout))
+        with np.errstate(over="ignore", invalid="ignore"):
+            W, b = problem.scaling.to_coef(theta, problem.objective.layout)
+        largest = float(np.finfo(self._dtype).max)
+        if not (np.abs(W) <= largest).all():
+            column = int(np.argmin((np.abs(W) <= largest).all(axis=1)))
+            raise ValueError(
+                f"The weight of column {column} of X, in the column's own units, is beyond "
+                f"{self._dtype}: scale the data, or lower learning_rate_init."
+            )
+        if not (np.abs(b) <= largest).all():
+            raise ValueError(
+                f"An intercept is beyond {self._dtype}: scale the data, or lower "
+                "learning_rate_init."
+            )
+        self._set_coef(W, b)
 
     def _problem(self, X, targets, rows, weights, resumed):
         return LinearProblem.build(
@@ -124,7 +139,9 @@ class LinearEstimator(OptimizerEstimator):
         check_is_fitted(self)
         W, b = self._get_coef()
         X = check_rows(self, X, reset=False, dtype=[np.float64, np.float32])
-        return np.asarray(X @ W) + b
+        # Threads would add in another order. Products of sparse rows have none.
+        with one_thread_for(0 if issparse(X) else X.size * W.shape[1]):
+            return np.asarray(X @ W) + b
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coef_")

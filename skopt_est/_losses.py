@@ -157,7 +157,8 @@ class Poisson(Loss):
 
     def constant(self, y, weights):
         # All targets zero would put the constant at minus infinity: half a count stands in.
-        return np.log(np.maximum(np.average(y, axis=0, weights=weights), 0.5 / len(y)))
+        mean = np.average(y, axis=0, weights=weights)
+        return np.log(np.where(mean > 0, mean, 0.5 / len(y)))
 
     def unit(self, scale):
         return np.ones_like(scale)
@@ -205,7 +206,9 @@ class LogLossBinary(Loss):
     out_activation = "logistic"
 
     def constant(self, y, weights):
-        share = np.clip(np.average(y, axis=0, weights=weights), 0.5 / len(y), 1 - 0.5 / len(y))
+        # A class that a first batch lacks has half a row.
+        share, none = np.average(y, axis=0, weights=weights), 0.5 / len(y)
+        share = np.where(share > 0, np.where(share < 1, share, 1 - none), none)
         return np.log(share / (1 - share))
 
     def unit(self, scale):
@@ -229,7 +232,7 @@ class LogLossMultinomial(LogLossBinary):
 
     def constant(self, y, weights):
         mass = np.bincount(y[:, 0].astype(np.intp), weights, minlength=self.n_classes)
-        f = np.log(np.maximum(mass / mass.sum(), 0.5 / len(y)))
+        f = np.log(np.where(mass > 0, mass / mass.sum(), 0.5 / len(y)))
         return f - f.mean()
 
     def curvature(self, y, constant):

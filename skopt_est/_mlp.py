@@ -26,6 +26,8 @@ AUTO_BATCH = 200
 LBFGS_FTOL, LBFGS_TOL = 2.2e-9, 1e-4
 # Rows that are validated and converted at a time in prediction
 PREDICT_ROWS = 4096
+# Elements of the largest layer below which no product goes to BLAS and its threads
+LEAST_FOR_BLAS = 1 << 16
 RATE = Interval(Real, 0, 1, closed="left")
 
 
@@ -181,7 +183,7 @@ class MLPEstimator(OptimizerEstimator):
         intercepts = [np.ascontiguousarray(b, dtype) for b in self.intercepts_]
         codes = [engine.ACTIVATION_CODES[name] for name in self._activations]
         n = X.shape[0]
-        if n == 1:  # too little work for threads
+        if n == 1 and max(W.size for W in coefs) < LEAST_FOR_BLAS:
             return engine.predict(X.astype(dtype, copy=False), coefs, intercepts, codes)
         with one_blas_thread():
             if X.dtype == dtype:

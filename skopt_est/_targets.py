@@ -40,7 +40,8 @@ def weights_of(sample_weight, X, argument: str) -> Array | None:
     try:
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
     except ValueError as error:
-        raise ValueError(f"{argument}: {error}") from error
+        shape = f" Got shape {np.shape(sample_weight)}." if np.ndim(sample_weight) > 1 else ""
+        raise ValueError(f"{argument}: {error}{shape}") from error
     if (weights < 0).any():
         raise ValueError(
             f"{argument} has negative values (least: {weights.min():g}); weights must be at "

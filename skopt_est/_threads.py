@@ -1,4 +1,4 @@
-"""One BLAS thread while an estimator is fitted.
+"""One BLAS thread while an estimator is fitted, or makes large predictions.
 
 More of them would add in another order, and with two a product of the sizes that occur here can
 take a hundred times longer. The limit belongs to the process, so it is shared by all fits under
@@ -7,17 +7,22 @@ way: the first one sets it, the last one puts back what it found.
 
 from __future__ import annotations
 
+import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
 # a dependency of scikit-learn
 from threadpoolctl import ThreadpoolController
 
+# BLAS leaves products of fewer multiplications to one thread: OpenBLAS those below 9216
+LEAST_DIVIDED = 1 << 13
 _lock = threading.Lock()
-_users = 0
+# entries of one_blas_thread that are not left yet, by thread
+_users: Counter[int] = Counter()
 _limit: Any = None
 
 
@@ -26,10 +31,18 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def _lift() -> None:
+    global _limit
+    if _limit is not None:
+        limit, _limit = _limit, None
+        limit.__exit__(None, None, None)
+
+
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Run the block with BLAS limited to one thread."""
-    global _users, _limit
+    global _limit
+    thread = threading.get_ident()
     counted = False
     try:
         with _lock:
@@ -37,13 +50,38 @@ def one_blas_thread() -> Iterator[None]:
                 limit = _controller().limit(limits=1, user_api="blas")
                 limit.__enter__()
                 _limit = limit
-            # nothing is called in between, so that no interruption comes there
-            _users += 1
+            # nothing is called in between that an interruption could come from
+            _users[thread] += 1
             counted = True
         yield
     finally:
         with _lock:
-            _users -= counted
-            if _users == 0 and _limit is not None:
-                limit, _limit = _limit, None
-                limit.__exit__(None, None, None)
+            if counted:
+                _users[thread] -= 1
+                if _users[thread] == 0:
+                    del _users[thread]
+            if not _users:
+                _lift()
+
+
+def one_thread_for(multiplications: int) -> AbstractContextManager[None]:
+    """`one_blas_thread` for a product so large that BLAS might divide it among threads."""
+    return one_blas_thread() if multiplications >= LEAST_DIVIDED else nullcontext()
+
+
+def _after_fork_in_child() -> None:
+    """Of the threads of the parent only the one that forked is here."""
+    for thread in set(_users) - {threading.get_ident()}:
+        del _users[thread]
+    if not _users:
+        _lift()
+    _lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    # The lock is held meanwhile, so that no thread leaves it locked, or half its work, to a child.
+    os.register_at_fork(
+        before=_lock.acquire,
+        after_in_parent=_lock.release,
+        after_in_child=_after_fork_in_child,
+    )

@@ -108,6 +108,9 @@ class Trainer:
         elif (value := self._ended()) > start + 0.1 * settings.magnitude:
             self._restore_after_rise(start, value)
             return
+        if not np.isfinite(self.state.slots).all():
+            self._restore_after_overflow()
+            return
         if monitor.stalled:
             return
         self._leave_pending()
@@ -279,6 +282,15 @@ class Trainer:
         self.record.warning = (
             f"The objective ended at {ended:g}, above {start:g} where it began. Lower "
             f"learning_rate_init. The weights of epoch {self.record.best_iter} are kept."
+        )
+
+    def _restore_after_overflow(self) -> None:
+        """Squares of gradients became infinite: what they divide did not move."""
+        self._go_back()
+        self.record.warning = (
+            f"Gradients are too large for {self.state.theta.dtype.name}, which left weights where "
+            f"they were. Scale the data or the target. The weights of epoch "
+            f"{self.record.best_iter} are kept."
         )
 
     def _go_back(self) -> None:

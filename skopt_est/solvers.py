@@ -193,7 +193,8 @@ class AdamW(Adam):
         if self.weight_decay * rates.max() >= 1:
             raise ValueError(
                 f"weight_decay={self.weight_decay:g} times a learning rate of {rates.max():g} is "
-                "not below 1: a step would turn weights around. Lower one of them."
+                "not below 1: a step would turn weights around. Lower weight_decay or "
+                "learning_rate_init."
             )
         return 1.0 - self.weight_decay * rates
 

@@ -1,22 +1,50 @@
 # Part of engine.pyx: the given data of a fit.
 
-cdef void* _address(object array) except? NULL:
-    """Where a C-contiguous array lies; it stays there as long as somebody keeps it."""
+cdef void* _address(object array, bint writable=False) except? NULL:
+    """Where a C-contiguous array lies; it stays there as long as somebody keeps it. An error if
+    it is to be written to and may not be."""
     cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    PyObject_GetBuffer(array, &view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
     PyBuffer_Release(&view)
     return view.buf
 
 
-cdef const void* _vector(object array, object dtype, Py_ssize_t n, str name) except? NULL:
+cdef const void* _vector(
+    object array, object dtype, Py_ssize_t n, str name, bint writable=False,
+) except? NULL:
     """Address of a one-dimensional, contiguous array; NULL stands for None."""
     if array is None:
         return NULL
-    if array.dtype != dtype or array.shape != (n,) or not array.flags.c_contiguous:
+    flags = array.flags
+    if (array.dtype != dtype or array.shape != (n,) or not flags.c_contiguous
+            or not flags.aligned or writable and not flags.writeable):
         raise ValueError(
-            f"{name} must be a contiguous {dtype} array of shape ({n},), got {array.dtype} "
-            f"{array.shape}")
-    return _address(array)
+            f"{name} must be a contiguous, aligned{' and writable' if writable else ''} {dtype} "
+            f"array of shape ({n},), got {array.dtype} {array.shape}")
+    return _address(array, writable)
+
+
+cdef int _set_rows(Rows* rows, object X, object indptr) except -1:
+    """Let rows be those of X, an array or a CSR matrix with this indptr, of float32 or float64."""
+    cdef const char* fault
+    if X.dtype not in (np.float32, np.float64):
+        raise ValueError(f"X must be float32 or float64, got {X.dtype}")
+    rows.n, rows.d = X.shape
+    rows.indices = NULL
+    rows.indptr = NULL
+    if isinstance(X, np.ndarray):
+        if not (X.flags.c_contiguous and X.flags.aligned):
+            raise ValueError("X must be C-contiguous and aligned")
+        rows.values = _address(X)
+        return 0
+    rows.values = _vector(X.data, X.dtype, len(X.data), "X.data")
+    rows.indices = <const int32_t*> _vector(
+        X.indices, np.dtype(np.int32), len(X.data), "X.indices")
+    rows.indptr = <const int64_t*> _vector(indptr, np.dtype(np.int64), rows.n + 1, "X.indptr")
+    fault = csr_fault(rows.indptr, rows.indices, rows.n, rows.d, len(X.data))
+    if fault != NULL:
+        raise ValueError(fault.decode())
+    return 0
 
 
 cdef class Data:
@@ -43,7 +71,7 @@ cdef class Data:
     cdef readonly bint is_float, sparse
     cdef Py_ssize_t fullest     # the most entries of a CSR row
     cdef int loss_code
-    cdef object _params, _scales, _shift, _keep
+    cdef object _params, _scales, _shift, _keep, _Y
     cdef double[::1] params, scales     # of each output
     cdef readonly object dtype
 
@@ -52,35 +80,26 @@ cdef class Data:
         output_scale=None,
     ):
         dtype = X.dtype
-        if dtype not in (np.float32, np.float64):
-            raise ValueError(f"X must be float32 or float64, got {dtype}")
+        self.sparse = not isinstance(X, np.ndarray)
+        indptr = X.indptr.astype(np.int64, copy=False) if self.sparse else None
+        _set_rows(&self.rows, X, indptr)
         self.dtype = dtype
         self.is_float = dtype == np.float32
-        self.n, self.d = X.shape
-        self.sparse = not isinstance(X, np.ndarray)
-        self.rows.n = self.n
-        self.rows.d = self.d
+        self.n, self.d = self.rows.n, self.rows.d
+        self._keep = (X, Y, row_weight, shift, inv_scale)
         if self.sparse:
-            indptr = X.indptr.astype(np.int64, copy=False)
-            self.rows.values = _vector(X.data, dtype, X.data.shape[0], "X.data")
-            self.rows.indices = <const int32_t*> _vector(
-                X.indices, np.dtype(np.int32), X.indices.shape[0], "X.indices")
-            self.rows.indptr = <const int64_t*> _vector(
-                indptr, np.dtype(np.int64), self.n + 1, "X.indptr")
             self.fullest = int(np.diff(indptr).max()) if self.n else 0
             self._keep = (X.data, X.indices, indptr, Y, row_weight, shift, inv_scale)
             if shift is not None:
                 raise ValueError("CSR rows take no shift")
-        else:
-            if not X.flags.c_contiguous:
-                raise ValueError("X must be C-contiguous")
-            self.rows.values = _address(X)
-            self.rows.indices = NULL
-            self._keep = (X, Y, row_weight, shift, inv_scale)
-        if Y.ndim != 2 or Y.shape[0] != self.n or not Y.flags.c_contiguous or Y.dtype != dtype:
+        if (Y.ndim != 2 or Y.shape[0] != self.n or Y.dtype != dtype
+                or not (Y.flags.c_contiguous and Y.flags.aligned)):
             raise ValueError(f"Y must be a C-contiguous {dtype} array with {self.n} rows")
+        if loss_code not in LOSS_CODES.values():
+            raise ValueError(f"there is no loss with the code {loss_code}")
         self.target_columns = Y.shape[1]
         self.targets = _address(Y)
+        self._Y = Y
         self.weights = _vector(row_weight, dtype, self.n, "row_weight")
         if shift is not None and inv_scale is None:
             raise ValueError("shift needs inv_scale")
@@ -91,11 +110,19 @@ cdef class Data:
         self._params = loss_param
         self._scales = 1.0 if output_scale is None else output_scale
 
+    cdef int _check_classes(self, Py_ssize_t k) except -1:
+        """The multinomial loss takes targets as places in a row of k numbers."""
+        if self.loss_code == LOG_LOSS_MULTINOMIAL and self.n:
+            if not (self._Y.min() >= 0 and self._Y.max() < k):    # not true of NaN
+                raise ValueError(f"Y must hold class indices from 0 to {k - 1}")
+        return 0
+
     cdef int _check_outputs(self, Py_ssize_t k) except -1:
         cdef Py_ssize_t expected = 1 if self.loss_code == LOG_LOSS_MULTINOMIAL else k
         if self.target_columns != expected:
             raise ValueError(f"Y has {self.target_columns} columns, the model {k} outputs")
         if self.params is None or self.params.shape[0] != k:
+            self._check_classes(k)
             self.params = np.array(np.broadcast_to(np.asarray(self._params, np.float64), (k,)))
             self.scales = np.array(np.broadcast_to(np.asarray(self._scales, np.float64), (k,)))
         return 0

@@ -6,7 +6,9 @@ objects, so that several models can be trained on one `Data`.
 """
 import numpy as np
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport log1p
 from libc.stdint cimport int32_t, int64_t, uint64_t
@@ -23,6 +25,7 @@ from skopt_est._core.cells cimport (
 )
 from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward
 from skopt_est._core.dropout cimport Drop, drop_from, set_drop
+from skopt_est._core.entry cimport check_aligned, csr_fault
 from skopt_est._core.layers cimport Layer, backward_layers, forward_layers, slope_needed
 from skopt_est._core.lazy cimport N_POWERS, Steps
 from skopt_est._core.losses cimport (
@@ -191,10 +194,12 @@ def value_and_gradient(
     float
         The sum of the outputs' mean losses.
     """
-    cdef Py_ssize_t count = data.n if order is None else order.shape[0]
+    cdef Py_ssize_t count = data.n if order is None else len(order)
     cdef const int32_t* rows = <const int32_t*> _vector(order, np.dtype(np.int32), count, "order")
     cdef const void* t = _vector(theta, data.dtype, network.size, "theta")
-    cdef void* g = <void*> _vector(grad, data.dtype, network.size, "grad")
+    cdef void* g = <void*> _vector(grad, data.dtype, network.size, "grad", True)
+    if theta is None:
+        raise ValueError("theta must be an array, got None")
     if rows != NULL:
         _check_order(rows, count, data.n)
     if grad is not None and (data.sparse or count == 0 or not network.fit_intercept):
@@ -265,6 +270,10 @@ def run_epoch(
     cdef int32_t* p_touched = NULL
     if batch_size < 1 or n < 1:
         raise ValueError(f"no step can be made of {n} rows in batches of {batch_size}")
+    if data.d != model.network.units[0]:
+        raise ValueError(
+            f"the rows have {data.d} columns, the model {model.network.units[0]} inputs")
+    batch_size = min(batch_size, n)
     n_steps = (n + batch_size - 1) // batch_size
     table = coefficients
     if table.shape[0] != n_steps and (table.shape[0] != 1 or data.sparse):
@@ -274,12 +283,16 @@ def run_epoch(
         raise ValueError(f"coefficients must have {N_COEFFICIENTS} columns")
     if model.theta.dtype != data.dtype:
         raise ValueError("theta and the data have different dtypes")
+    check_aligned(&table[0, 0], sizeof(double))
+    check_aligned(&order[0], sizeof(int32_t))
     _check_order(&order[0], n, data.n)
     steps.coefficients = &table[0, 0]
     steps.stride = N_COEFFICIENTS if table.shape[0] > 1 else 0
     steps.average_from = average_from
     # Full-batch steps see all features: the dense update is no more work.
     if data.sparse and n_steps > 1:
+        if model.hyper.code == GD:
+            raise ValueError(f"gd takes all {n} rows in one step, got batches of {batch_size}")
         rates = coefficients[:, 0]
         steps.constant_rate = rates[0] if (rates == rates[0]).all() else -1.0
         rate_sum = np.concatenate([[0.0], np.cumsum(rates)])
@@ -287,6 +300,7 @@ def run_epoch(
         tail_view = np.zeros(n_steps + 1) if tail is None else tail
         if tail_view.shape[0] != n_steps + 1:
             raise ValueError("tail needs one entry a step and one more")
+        check_aligned(&tail_view[0], sizeof(double))
         tail_sum = tail_view
         if model.average is not None and tail is not None:
             tail_sum = momentum_tail(tail_view[1:], ratio)
@@ -308,6 +322,8 @@ def run_epoch(
         steps.decay_sum = NULL
         if kept is not None:
             decay_sum = np.concatenate([[0.0], np.cumsum(np.log(kept))])
+            if decay_sum.shape[0] != n_steps + 1:
+                raise ValueError("kept needs one entry a step")
             steps.decay_sum = &decay_sum[0]
         steps.moves_without_gradient = (
             model.penalised or model.average is not None or tail is not None
@@ -439,7 +455,13 @@ def momentum_tail(double[::1] weights, double ratio, kept=None):
     cdef Py_ssize_t s, n = weights.shape[0]
     out = np.zeros(n + 1)
     cdef double[::1] tail = out
-    cdef const double[::1] ratios = np.full(n, ratio) if kept is None else ratio / kept
+    cdef const double[::1] ratios = (
+        np.full(n, ratio) if kept is None else np.divide(ratio, kept))
+    if ratios.shape[0] != n:
+        raise ValueError(f"kept has {ratios.shape[0]} entries, weights {n}")
+    if n:
+        check_aligned(&weights[0], sizeof(double))
+        check_aligned(&ratios[0], sizeof(double))
     for s in range(n - 1, -1, -1):
         tail[s] = ratios[s] * (weights[s] + tail[s + 1])
     return out
@@ -447,6 +469,9 @@ def momentum_tail(double[::1] weights, double ratio, kept=None):
 
 def next_word(uint64_t[::1] state):
     """64 random bits; `state`, one word, goes on."""
+    if state.shape[0] != 1:
+        raise ValueError(f"state must be one word, got {state.shape[0]}")
+    check_aligned(&state[0], sizeof(uint64_t))
     return next_random_word(&state[0])
 
 
@@ -458,6 +483,12 @@ def shuffled(const int32_t[::1] rows, uint64_t[::1] state, Py_ssize_t block=1, w
     cdef Py_ssize_t n = rows.shape[0], mixed = n if window is None else window
     if block < 1 or mixed < 1 and n:
         raise ValueError(f"block and window must be positive, got {block} and {mixed}")
+    if state.shape[0] != 1:
+        raise ValueError(f"state must be one word, got {state.shape[0]}")
+    check_aligned(&state[0], sizeof(uint64_t))
+    if n:
+        check_aligned(&rows[0], sizeof(int32_t))
+    block, mixed = min(block, max(n, 1)), min(mixed, n)
     out = np.empty(n, np.int32)
     drawn = np.empty((n + block - 1) // block, np.int32)
     cdef int32_t[::1] order = out, blocks = drawn

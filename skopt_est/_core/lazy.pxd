@@ -69,7 +69,7 @@ cdef inline double shrink(
         after = size - step * k
         if total != NULL:
             first = k - counted + 1
-            last = k if after >= 0 else (<Py_ssize_t> (size / step))
+            last = (<Py_ssize_t> (size / step)) if after < 0 else k     # k: of a NaN, too
             if last >= first:
                 total[0] += (last - first + 1) * (size - step * 0.5 * (first + last))
         return after if after > 0 else 0
@@ -81,7 +81,7 @@ cdef inline double shrink(
     if total != NULL and growth > 0:
         first = k - counted + 1
         alive = k if l1 == 0 else log1p(size * l2 / l1) / growth
-        last = k if after >= 0 else (<Py_ssize_t> min(alive, <double> k))
+        last = (<Py_ssize_t> min(alive, <double> k)) if after < 0 else k
         if last >= first:
             total[0] -= q * exp(-growth * (first - 1)) * small_expm1(
                 -growth * (last - first + 1)) / expm1(growth)

@@ -24,14 +24,16 @@ cdef class Model:
     def __init__(self, theta, slots, Network network, l1, l2, hyper, average=None,
                  double max_grad_norm=0.0):
         cdef Py_ssize_t size = network.size
-        _vector(theta, theta.dtype, size, "theta")
+        _vector(theta, theta.dtype, size, "theta", True)
         if slots.shape[1:] != (size,) or slots.dtype != theta.dtype:
             raise ValueError("slots must have theta's dtype and one row of its size a slot")
         if slots.shape[0] > N_SLOTS_MAX or not slots.flags.c_contiguous:
             raise ValueError("too many slots, or not C-contiguous")
+        if not slots.flags.behaved:
+            raise ValueError("slots must be aligned and writable")
         _vector(l1, theta.dtype, network.n_weights, "l1")
         _vector(l2, theta.dtype, network.n_weights, "l2")
-        _vector(average, np.dtype(np.float64), size, "average")
+        _vector(average, np.dtype(np.float64), size, "average", True)
         self.theta, self.slots, self.l1, self.l2 = theta, slots, l1, l2
         self.average = average
         self.network = network
@@ -41,6 +43,8 @@ cdef class Model:
         self.max_grad_norm = max_grad_norm
         self.lasso = bool(l1.any())
         self.penalised = bool(self.lasso or l2.any())
+        if hyper["code"] not in SOLVER_CODES.values():
+            raise ValueError(f"there is no solver with the code {hyper['code']}")
         self.hyper.code = hyper["code"]
         self.hyper.nesterov = hyper["nesterovs_momentum"]
         self.hyper.momentum = hyper["momentum"]

@@ -6,9 +6,30 @@ import numpy as np
 
 from libc.stdint cimport int32_t, int64_t
 
+from skopt_est._core.entry cimport check_aligned, csr_fault
 from skopt_est._core.types cimport real
 
 cdef Py_ssize_t BLOCK_ELEMENTS = 16384      # of X: a block stays in cache for its two passes
+
+
+cdef Py_ssize_t n_columns(X) except? -1:
+    # tuples are read without bounds checks
+    if len(X.shape) != 2:
+        raise ValueError(f"X must have two dimensions, got {len(X.shape)}")
+    return X.shape[1]
+
+
+cdef int check_csr(X, const int32_t[::1] indices, const int64_t[::1] indptr) except -1:
+    cdef const char* fault
+    cdef Py_ssize_t n = X.shape[0], n_entries = len(X.data)
+    if indptr.shape[0] != n + 1 or indices.shape[0] != n_entries:
+        raise ValueError("X.indptr must have one entry a row and one more, X.indices one an entry")
+    check_aligned(&indptr[0], sizeof(int64_t))
+    check_aligned(&indices[0] if n_entries else NULL, sizeof(int32_t))
+    fault = csr_fault(&indptr[0], &indices[0] if n_entries else NULL, n, n_columns(X), n_entries)
+    if fault != NULL:
+        raise ValueError(fault.decode())
+    return 0
 
 
 def column_moments(X, int32_t[::1] rows, row_weight, bint centre):
@@ -19,7 +40,7 @@ def column_moments(X, int32_t[::1] rows, row_weight, bint centre):
     means cost no precision. Without `centre` the mean is zero and the second moment is
     returned.
     """
-    cdef Py_ssize_t d = X.shape[1]
+    cdef Py_ssize_t d = n_columns(X)
     weights = None if row_weight is None else np.ascontiguousarray(row_weight, np.float64)
     mean, square = np.zeros(d), np.zeros(d)
     cdef double[::1] m = mean, q = square, w
@@ -30,19 +51,23 @@ def column_moments(X, int32_t[::1] rows, row_weight, bint centre):
     if weights is not None and weights.shape[0]:
         w = weights
         pw = &w[0]
+        check_aligned(pw, sizeof(double))
     if rows.shape[0] == 0 or d == 0:
         return mean, square
     if weights is not None and weights.shape[0] != X.shape[0]:
         raise ValueError(f"row_weight has {weights.shape[0]} entries, X {X.shape[0]} rows")
     if np.min(rows) < 0 or np.max(rows) >= X.shape[0]:
         raise ValueError("rows holds an index that is not a row")
+    check_aligned(&rows[0], sizeof(int32_t))
     if X.dtype == np.float32:
         xf = X
+        check_aligned(&xf[0, 0], sizeof(float))
         with nogil:
             _moments(&xf[0, 0], &rows[0], rows.shape[0], d, pw, centre, &m[0], &q[0],
                      &block_mean[0], &block_square[0])
     else:
         xd = X
+        check_aligned(&xd[0, 0], sizeof(double))
         with nogil:
             _moments(&xd[0, 0], &rows[0], rows.shape[0], d, pw, centre, &m[0], &q[0],
                      &block_mean[0], &block_square[0])
@@ -92,7 +117,7 @@ cdef void _moments(
 
 def column_squares(X, int32_t[::1] rows, row_weight):
     """Weighted mean square of each column over these rows of a CSR matrix."""
-    out = np.zeros(X.shape[1])
+    out = np.zeros(n_columns(X))
     weights = np.ones(rows.shape[0])
     if row_weight is not None:
         weights = np.ascontiguousarray(np.asarray(row_weight)[rows], np.float64)
@@ -101,16 +126,20 @@ def column_squares(X, int32_t[::1] rows, row_weight):
     cdef const int64_t[::1] indptr = X.indptr.astype(np.int64, copy=False)
     cdef const float[::1] xf
     cdef const double[::1] xd
+    check_csr(X, indices, indptr)
     if X.nnz == 0 or rows.shape[0] == 0:
         return out
     if np.min(rows) < 0 or np.max(rows) >= X.shape[0]:
         raise ValueError("rows holds an index that is not a row")
+    check_aligned(&rows[0], sizeof(int32_t))
     if X.dtype == np.float32:
         xf = X.data
+        check_aligned(&xf[0], sizeof(float))
         with nogil:
             _column_squares(&xf[0], &indices[0], indptr, rows, w, square)
     else:
         xd = X.data
+        check_aligned(&xd[0], sizeof(double))
         with nogil:
             _column_squares(&xd[0], &indices[0], indptr, rows, w, square)
     return out / weights.sum()
@@ -130,7 +159,7 @@ cdef void _column_squares(
 def squared_norms(X, shift=None, inv_scale=None):
     """The squared norm of each row, seen as (x - shift) * inv_scale, float64; CSR takes no
     shift."""
-    cdef Py_ssize_t d = X.shape[1]
+    cdef Py_ssize_t d = n_columns(X)
     cdef bint dense = isinstance(X, np.ndarray)
     out = np.zeros(X.shape[0])
     if out.shape[0] == 0 or d == 0:
@@ -144,14 +173,22 @@ def squared_norms(X, shift=None, inv_scale=None):
     cdef const float[::1] xf
     cdef const double[::1] xd
     values = X.ravel() if dense else X.data
+    if centre.shape[0] != d or scale.shape[0] != d:
+        raise ValueError(f"shift and inv_scale must have {d} entries, one a column")
+    if not dense:
+        check_csr(X, indices, indptr)
     if values.shape[0] == 0:
         return out
+    check_aligned(&centre[0], sizeof(double))
+    check_aligned(&scale[0], sizeof(double))
     if X.dtype == np.float32:
         xf = values
+        check_aligned(&xf[0], sizeof(float))
         with nogil:
             _norms(&xf[0], indices, indptr, dense, centre, scale, norms)
     else:
         xd = values
+        check_aligned(&xd[0], sizeof(double))
         with nogil:
             _norms(&xd[0], indices, indptr, dense, centre, scale, norms)
     return out

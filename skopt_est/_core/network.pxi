@@ -1,5 +1,11 @@
 # Part of engine.pyx: the shape of a model, and the work buffers of a fit.
 
+cdef int _check_activation(code) except -1:
+    if code not in ACTIVATION_CODES.values():
+        raise ValueError(f"there is no activation with the code {code}")
+    return 0
+
+
 cdef class Network:
     """The shape of a model: numbers, no parameters.
 
@@ -27,8 +33,10 @@ cdef class Network:
             raise ValueError(f"{n_hidden} hidden layers need as many activations and rates")
         if n_hidden and not fit_intercept:
             raise ValueError("hidden layers need intercepts")
-        if min(self.units[1:]) < 1:
+        if min(self.units[1:]) < 1 or self.units[0] < 0:
             raise ValueError(f"layers must have units, got {self.units}")
+        for code in self.activations:
+            _check_activation(code)
         if not all(0 <= rate < 1 for rate in (*self.dropout, input_dropout)):
             raise ValueError("dropout rates must be in [0, 1)")
         self.n_layers = n_hidden + 1
@@ -46,6 +54,8 @@ def zeros(shape, dtype):
     """Like numpy.zeros, but from the start of a cache line on: loads and stores of vectors that
     span two take longer. Results do not depend on it."""
     cdef Py_ssize_t n = int(np.prod(shape)), itemsize = np.dtype(dtype).itemsize
+    if itemsize < 1:
+        raise ValueError(f"dtype must have a size, got {dtype}")
     space = np.zeros(n + 64 // itemsize, dtype)
     cdef Py_ssize_t skipped = (-(<size_t> _address(space)) % 64) // itemsize
     return space[skipped:skipped + n].reshape(shape)

@@ -13,46 +13,37 @@ def predict(X, coefs, intercepts, activations):
     coefs, intercepts : lists of C-ordered arrays of X's dtype, one a layer
     activations : codes, one a hidden layer
     """
-    cdef Py_ssize_t n_layers = len(coefs), level, widest = 1, rows, n = X.shape[0]
+    cdef Py_ssize_t n_layers = len(coefs), level, widest = 1, rows, n
     cdef Rows source
     cdef Layer* layers
     cdef char* place
     cdef Py_ssize_t itemsize = X.dtype.itemsize
     cdef bint is_float = X.dtype == np.float32
     dtype = X.dtype
-    if dtype not in (np.float32, np.float64):
-        raise ValueError(f"X must be float32 or float64, got {dtype}")
     # lists are read without bounds checks
     if len(intercepts) != n_layers or len(activations) != n_layers - 1:
         raise ValueError(
             f"{n_layers} arrays of weights need as many of intercepts, got {len(intercepts)}, and "
             f"{n_layers - 1} activations, got {len(activations)}")
-    source.n, source.d = X.shape
     source.shift = source.inv_scale = NULL
-    source.indices = NULL
-    source.indptr = NULL
-    if isinstance(X, np.ndarray):
-        if not X.flags.c_contiguous:
-            raise ValueError("X must be C-contiguous")
-        source.values = _address(X)
-    else:
-        indptr = X.indptr.astype(np.int64, copy=False)
-        source.values = _vector(X.data, dtype, X.data.shape[0], "X.data")
-        source.indices = <const int32_t*> _vector(
-            X.indices, np.dtype(np.int32), X.indices.shape[0], "X.indices")
-        source.indptr = <const int64_t*> _vector(indptr, np.dtype(np.int64), n + 1, "X.indptr")
+    indptr = None if isinstance(X, np.ndarray) else X.indptr.astype(np.int64, copy=False)
+    _set_rows(&source, X, indptr)
+    n = source.n
     shelf = np.zeros(n_layers * sizeof(Layer), np.uint8)
     layers = <Layer*> _address(shelf)
     d = source.d
     for level in range(n_layers):
         W, b = coefs[level], intercepts[level]
-        if W.shape[:1] != (d,) or W.ndim != 2 or W.dtype != dtype or not W.flags.c_contiguous:
-            raise ValueError(f"layer {level} must have a C-ordered {dtype} array of {d} rows")
+        if (W.shape[:1] != (d,) or W.ndim != 2 or W.shape[1] < 1 or W.dtype != dtype
+                or not (W.flags.c_contiguous and W.flags.aligned)):
+            raise ValueError(
+                f"layer {level} must have a C-ordered {dtype} array of {d} rows, not empty")
         d = W.shape[1]
         layers[level].n_in, layers[level].n_out = W.shape
         layers[level].W = _address(W)
         layers[level].b = _vector(b, dtype, d, f"the intercepts of layer {level}")
         if level < n_layers - 1:
+            _check_activation(activations[level])
             layers[level].activation = activations[level]
             widest = max(widest, layers[level].n_out)
     result = np.empty((n, d), dtype)

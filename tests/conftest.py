@@ -1,0 +1,14 @@
+"""Hypothesis' profiles: `pytest --hypothesis-profile=long` for the long run of the property tests
+over the product of all settings (tests/test_property_product.py)."""
+
+from hypothesis import HealthCheck, settings
+
+COMMON = {
+    "deadline": None,
+    "database": None,
+    "print_blob": True,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
+}
+settings.register_profile("short", max_examples=200, derandomize=True, **COMMON)
+settings.register_profile("long", max_examples=10_000, **COMMON)
+settings.load_profile("short")

@@ -1,0 +1,220 @@
+"""Data that leave something undetermined, and rates and scales far from any sense: a fit ends with
+finite weights, and says so if it did not go well, or in an error; both say what to change."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold, cross_val_score
+
+from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor
+from skopt_est.solvers import LINEAR_SOLVERS, SOLVERS
+
+ESTIMATORS = {
+    "linear": LinearRegression,
+    "poisson": LinearRegression,
+    "logistic": LogisticRegression,
+    "multinomial": LogisticRegression,
+    "network": MLPRegressor,
+    "classes": MLPClassifier,
+}
+NETWORKS = ("network", "classes")
+CASES = [
+    (kind, solver)
+    for kind in ESTIMATORS
+    for solver in (SOLVERS if kind in NETWORKS else LINEAR_SOLVERS)
+]
+ADVICE = r"learning_rate_init|max_iter|[Ss]cale the data|another solver"
+
+
+def model(kind, **params):
+    if kind in NETWORKS:
+        params = {"hidden_layer_sizes": (4,)} | params
+    if kind == "poisson":
+        params = {"loss": "poisson"} | params
+    return ESTIMATORS[kind](**{"random_state": 0, "max_iter": 20} | params)
+
+
+def data(kind, n=40, d=4):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, d))
+    z = X @ rng.normal(size=d) + 0.1 * rng.normal(size=n)
+    change = {
+        "poisson": lambda: rng.poisson(np.exp(0.5 * z)).astype(float),
+        "logistic": lambda: (z > 0).astype(int),
+        "multinomial": lambda: np.digitize(z, [-0.7, 0.7]),
+        "classes": lambda: np.digitize(z, [-0.7, 0.7]),
+    }
+    return X, change.get(kind, lambda: z)()
+
+
+def weights_of(est):
+    arrays = est.coefs_ + est.intercepts_ if hasattr(est, "coefs_") else [est.coef_, est.intercept_]
+    return np.concatenate([np.ravel(array) for array in arrays])
+
+
+def fit_or_say_why(est, X, y, advice=ADVICE):
+    """What the fit said, having checked that it said something to the purpose and left no NaN."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            est.fit(X, y)
+        except ValueError as error:
+            message, failed = str(error), True
+        else:
+            message, failed = "".join(str(w.message) for w in caught), False
+    assert {w.category for w in caught} <= {ConvergenceWarning}
+    assert len(caught) <= 1
+    if failed:
+        assert vars(est) == est.get_params(), "a fit that failed left something"
+    else:
+        weights, state = weights_of(est), est._state
+        assert np.isfinite(weights).all()
+        assert np.isfinite(state["theta"]).all() and np.isfinite(state["slots"]).all()
+        assert np.isfinite(est.best_loss_)
+        assert not np.isnan(est.predict(X)).any()
+        assert np.isfinite(est.loss_curve_[:-1]).all()
+        if np.isnan(est.loss_curve_[-1]):
+            assert "Lower learning_rate_init" in message
+    if message:
+        assert re.search(advice, message), message
+    return message
+
+
+@pytest.mark.parametrize("rate", [1e-12, 1e-6, 1e3, 1e6, 1e12])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind, solver", [case for case in CASES if case[1] != "lbfgs"])
+def test_any_rate(kind, solver, dtype, form, rate):
+    X, y = data(kind)
+    est = model(kind, solver=solver, learning_rate_init=rate, batch_size=8, alpha=0.0)
+    message = fit_or_say_why(est, form(X.astype(dtype)), y)
+    if not hasattr(est, "n_iter_"):
+        assert rate > 1 and "learning_rate_init" in message
+        return
+    # Whoever was not warned has something that is not worse than where training began.
+    if not message and kind not in NETWORKS:
+        assert est.loss_ <= est.loss_curve_[0] + 1e-9
+    if rate < 1e-3:
+        assert len(est.loss_curve_) == est.n_iter_ and np.isfinite(est.loss_curve_).all()
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-12, 1e12, 1e150])
+@pytest.mark.parametrize("kind, solver", CASES)
+def test_any_scale_of_the_columns(kind, solver, scale):
+    X, y = data(kind)
+    X[:, 0] *= scale
+    fit_or_say_why(model(kind, solver=solver), X, y)
+
+
+@pytest.mark.parametrize("solver", LINEAR_SOLVERS)
+def test_targets_of_1e12_are_as_good_as_any(solver):
+    X, y = data("linear")
+    est = model("linear", solver=solver, alpha=0.0)
+    small = est.fit(X, y).coef_
+    large = model("linear", solver=solver, alpha=0.0).fit(X, 1e12 * y).coef_
+    np.testing.assert_allclose(large, 1e12 * small, rtol=1e-3, atol=1e9)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e12, 1e150])
+@pytest.mark.parametrize(
+    "kind, solver", [case for case in CASES if case[0] in ("linear", "poisson", "network")]
+)
+def test_any_scale_of_the_targets(kind, solver, scale):
+    X, y = data(kind)
+    fit_or_say_why(model(kind, solver=solver), X, scale * y)
+
+
+def undetermined(X):
+    """Name -> rows that leave weights undetermined."""
+    one_row = np.zeros_like(X)
+    one_row[3] = X[3]
+    return {
+        "a constant column": np.column_stack([X, np.full(len(X), 3.0)]),
+        "only constant columns": np.ones_like(X),
+        "only zeros": np.zeros_like(X),
+        "zeros but for one row": one_row,
+        "a column twice": np.column_stack([X, X[:, 0]]),
+        "a column that is the sum of others": np.column_stack([X, X.sum(axis=1)]),
+        "more columns than rows": np.tile(X[:10], (1, 5)),
+        "a column of 1e-300": np.column_stack([X, 1e-300 * X[:, 0]]),
+        "a nearly constant column": np.column_stack([X, 1e9 + 1e-7 * X[:, 0]]),
+    }
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("name", undetermined(data("linear")[0]))
+@pytest.mark.parametrize("kind, solver", CASES)
+def test_weights_that_the_rows_leave_open(kind, solver, name, form):
+    X, y = data(kind)
+    rows = undetermined(X)[name]
+    est = model(kind, solver=solver)
+    fit_or_say_why(est, form(rows), y[: len(rows)])
+    assert hasattr(est, "n_iter_"), "nothing is wrong with these rows"
+
+
+@pytest.mark.parametrize("solver", LINEAR_SOLVERS)
+def test_a_weight_that_has_no_place_in_its_type_is_an_error(solver):
+    X, y = data("linear")
+    X[:, 2] *= 1e-37
+    est = model("linear", solver=solver, alpha=0.0)
+    with pytest.raises(ValueError, match=r"column 2 of X.*float32.*scale the data"):
+        est.fit(X.astype(np.float32), 1e10 * y)
+    assert vars(est) == est.get_params()
+    est.fit(X, 1e10 * y)
+    assert np.isfinite(est.coef_).all() and abs(est.coef_[2]) > 1e40  # float64 has room for it
+
+
+@pytest.mark.parametrize("solver", LINEAR_SOLVERS)
+@pytest.mark.parametrize("kind", ["linear", "poisson", "logistic", "multinomial"])
+def test_a_constant_column_is_left_alone(kind, solver):
+    X, y = data(kind)
+    est = model(kind, solver=solver, alpha=0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        est.fit(np.column_stack([X, np.full(len(X), 3.0)]), y)
+    assert np.abs(np.atleast_2d(est.coef_)[:, -1]).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    "kind, solver", [case for case in CASES if case[0] in ("linear", "poisson", "network")]
+)
+def test_a_constant_target(kind, solver):
+    X, y = data(kind)
+    est = model(kind, solver=solver, max_iter=200)
+    fit_or_say_why(est, X, np.full(len(y), 2.0))
+    if kind == "network" and solver != "lbfgs":
+        assert est.loss_ < 0.7 * est.loss_curve_[0]
+    else:
+        np.testing.assert_allclose(est.predict(X), 2.0, atol=0.05)
+
+
+def test_one_class_in_a_fold_is_named_or_learned():
+    X, y = data("logistic")
+    y = np.sort(y)
+    y[:] = y[0]
+    y[-20:] = 1 - y[0]
+    half = KFold(2)
+    with pytest.raises(ValueError, match=r"\bclass"):
+        cross_val_score(LogisticRegression(), X, y, cv=half, error_score="raise")
+    network = MLPClassifier((3,), max_iter=3, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        scores = cross_val_score(network, X, y, cv=half, error_score="raise")
+    assert scores.tolist() == [0.0, 0.0]  # each half knows the other class only
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-30, 1e30, 1e300])
+@pytest.mark.parametrize("kind, solver", CASES)
+def test_any_scale_of_the_sample_weights(kind, solver, size):
+    X, y = data(kind)
+    plain, scaled = (model(kind, solver=solver, batch_size=8) for _ in range(2))
+    weight = np.random.default_rng(1).random(len(y)) + 0.5
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        plain.fit(X, y, sample_weight=weight)
+        scaled.fit(X, y, sample_weight=size * weight)
+    difference = np.abs(weights_of(plain) - weights_of(scaled)).max()
+    assert difference <= 1e-3 * np.abs(weights_of(plain)).max()

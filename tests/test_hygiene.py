@@ -1,0 +1,77 @@
+"""Importing and running the package leaves the process as it was."""
+
+import ctypes
+import json
+import os
+import platform
+import subprocess
+import sys
+
+import hygiene_probe
+import pytest
+
+from skopt_est._core import available
+
+UPWARD = {"x86_64": 0x800, "aarch64": 0x400000}  # the argument of fesetround
+
+
+def run(*arguments, **environment):
+    """What a new process prints, which is JSON."""
+    done = subprocess.run(
+        [sys.executable, "-P", *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module", params=available())
+def probe(request):
+    return run(hygiene_probe.__file__, SKOPT_EST_SIMD=request.param, LC_ALL="C.UTF-8")
+
+
+@pytest.mark.parametrize("moment", ["after import", "after fits", "after failures"])
+def test_package_leaves_the_process_as_it_found_it(probe, moment):
+    assert probe["before"].keys() == probe[moment].keys()
+    for name, value in probe["before"].items():
+        assert probe[moment][name] == value, name
+
+
+def test_process_starts_with_ieee_arithmetic(probe):
+    before = probe["before"]
+    assert before["python subnormal"] == 2.0**-1024
+    assert before["subnormals"] == [2.0**-1024] * 64
+    assert before["subnormals, float32"] == [2.0**-128] * 64
+    equal, unequal, less = before["NaN is equal, unequal, less"]
+    assert all(unequal) and not any(equal) and not any(less)
+
+
+def test_import_is_silent_and_the_probe_did_fit_and_fail(probe):
+    assert probe["raised"] == []
+    assert probe["fits"] == 4 * (8 + 8 + 9 + 9)
+    assert probe["failures"] == ["KeyboardInterrupt", "OSError", "ValueError", "ValueError"] * 2
+
+
+def test_probe_sees_the_control_register():
+    """Rounding upward changes what is read, so that an unchanged value tells something."""
+    libc = ctypes.CDLL(None)
+    nearest = hygiene_probe.control_register()
+    try:
+        assert libc.fesetround(UPWARD[platform.machine()]) == 0
+        upward = hygiene_probe.control_register()
+    finally:
+        libc.fesetround(0)
+    assert upward != nearest == hygiene_probe.control_register()
+
+
+def test_import_does_not_load_what_is_not_a_dependency():
+    # scikit-learn itself may bring some of them along
+    names = "{'dask', 'distributed', 'matplotlib', 'pandas', 'pyarrow', 'torch'}"
+    loaded = run(
+        "-c",
+        f"import json, sys, sklearn.linear_model; old = {names} & set(sys.modules); "
+        f"import skopt_est; print(json.dumps(sorted({names} & set(sys.modules) - old)))",
+    )
+    assert loaded == []
