@@ -65,7 +65,8 @@ html_theme_options = {
 sphinx_gallery_conf = {
     "examples_dirs": str(HERE.parent / "examples"),
     "gallery_dirs": "auto_examples",
-    "filename_pattern": r"\.py$",
+    # These start processes, which cannot import what the gallery runs: shown, but not run.
+    "filename_pattern": r"/(?!dask_cluster|larger_than_memory)\w+\.py$",
     "reset_argv": "gallery_arguments.reset_argv",
     "doc_module": ("skopt_est",),
     "backreferences_dir": "api/backreferences",
@@ -80,6 +81,7 @@ sphinx_gallery_conf = {
 # Texts that live elsewhere and have a page here
 PAGES = {
     "../CONTRIBUTING.md": "contributing.md",
+    "../SECURITY.md": "SECURITY.md",
     "../benchmarks/NOTES.md": "notes.md",
     "../benchmarks/normalisation.md": "normalisation.md",
 }
