@@ -65,7 +65,8 @@ html_theme_options = {
 sphinx_gallery_conf = {
     "examples_dirs": str(HERE.parent / "examples"),
     "gallery_dirs": "auto_examples",
-    "filename_pattern": r"\.py$",
+    # The others start processes that import the script, which only works from a command line.
+    "filename_pattern": r"/(compare_solvers|mlp_vs_sklearn|overfitting)\.py$",
     "reset_argv": "gallery_arguments.reset_argv",
     "doc_module": ("skopt_est",),
     "backreferences_dir": "api/backreferences",
