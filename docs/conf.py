@@ -65,8 +65,8 @@ html_theme_options = {
 sphinx_gallery_conf = {
     "examples_dirs": str(HERE.parent / "examples"),
     "gallery_dirs": "auto_examples",
-    # These start processes, which cannot import what the gallery runs: shown, but not run.
-    "filename_pattern": r"/(?!dask_cluster|larger_than_memory)\w+\.py$",
+    # The others start processes that import the script, which only works from a command line.
+    "filename_pattern": r"/(compare_solvers|mlp_vs_sklearn|overfitting)\.py$",
     "reset_argv": "gallery_arguments.reset_argv",
     "doc_module": ("skopt_est",),
     "backreferences_dir": "api/backreferences",
@@ -81,7 +81,6 @@ sphinx_gallery_conf = {
 # Texts that live elsewhere and have a page here
 PAGES = {
     "../CONTRIBUTING.md": "contributing.md",
-    "../SECURITY.md": "SECURITY.md",
     "../benchmarks/NOTES.md": "notes.md",
     "../benchmarks/normalisation.md": "normalisation.md",
 }

@@ -1,6 +1,7 @@
 """Interruptions and lack of memory, at any line: what a fit has is kept, what was there is left."""
 
 import contextlib
+import copy
 import os
 import random
 import signal
@@ -92,8 +93,8 @@ def weights_of(est):
 
 
 def lines_of(est, *args, n, **kwargs):
-    """n numbers of lines that a fit executes, at random, in ascending order."""
-    est = clone(est)
+    """n numbers of lines that this fit executes, at random, in ascending order."""
+    est = copy.deepcopy(est)
     with AtLine(None, None) as counter:
         fit(est, *args, **kwargs)
     return sorted(random.Random(counter.lines).sample(range(1, counter.lines + 1), n))
@@ -325,16 +326,20 @@ def test_lack_of_memory_at_any_line_leaves_the_fit_before(cls, solver, warm_star
 LIMITED = """
 import resource, sys
 import joblib, numpy as np
+from scipy.linalg.blas import sgemm
 from skopt_est import LogisticRegression, MLPClassifier
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(2000, 50)).astype(np.float32)
 y = (X[:, 0] > 0).astype(int)
 wide = np.repeat(X, 400, axis=1)
+# OpenBLAS takes its buffers when first used, and tries forever where it finds no memory; numpy and
+# scipy have one each.
+wide[:, :500].T @ wide[:, :500], sgemm(1.0, wide[:, :500], wide[:, :500], trans_a=True)
 models = [
     (MLPClassifier((30,), max_iter=2), MLPClassifier((1500, 1500), max_iter=1), X),
     (LogisticRegression(max_iter=2), LogisticRegression(max_iter=1, dtype="float64"), wide),
-    (LogisticRegression(max_iter=2), LogisticRegression(max_iter=1, solver="lbfgs"), wide),
+    (MLPClassifier((30,), max_iter=2), MLPClassifier((1500, 1500), max_iter=1, solver="lbfgs"), X),
 ]
 def size():
     with open("/proc/self/statm") as file:
@@ -370,5 +375,6 @@ def test_fit_that_finds_no_memory_leaves_the_fit_before():
         stdout=subprocess.PIPE,
         text=True,
         check=True,
+        timeout=300,
     )
     assert len(done.stdout.splitlines()) == 3
