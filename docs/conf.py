@@ -81,6 +81,7 @@ sphinx_gallery_conf = {
 # Texts that live elsewhere and have a page here
 PAGES = {
     "../CONTRIBUTING.md": "contributing.md",
+    "../SECURITY.md": "security.md",
     "../benchmarks/NOTES.md": "notes.md",
     "../benchmarks/normalisation.md": "normalisation.md",
 }

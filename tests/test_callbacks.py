@@ -498,7 +498,8 @@ def test_estimator_with_callbacks_is_cloned_pickled_and_searched():
 def test_without_scikit_learn_s_callbacks_there_are_none():
     code = """
 import sys
-import sklearn.linear_model, sklearn.model_selection
+import sklearn.linear_model, sklearn.model_selection, sklearn.multioutput
+import sklearn.neural_network, sklearn.pipeline
 sys.modules["sklearn.callback"] = None  # as in versions before 1.9: it can't be imported
 from skopt_est import LogisticRegression
 est = LogisticRegression(random_state=0).fit([[0.0], [1.0], [2.0]], [0, 1, 1])
