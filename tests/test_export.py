@@ -397,5 +397,4 @@ def test_after_partial_fit_the_penalty_is_that_of_its_rows():
 
 def test_held_out_rows_do_not_count_for_the_penalty():
     est = LogisticRegression(alpha=0.1, early_stopping=True, random_state=0)
-    other = fit(est, X, TARGETS["two"]).to_sklearn()
-    np.testing.assert_allclose(other.C, 1 / (0.1 * 180))
+    np.testing.assert_allclose(fit(est, X, TARGETS["two"]).to_sklearn().C, 1 / (0.1 * 180))

@@ -187,7 +187,7 @@ def train_warm(est, rows, y):
     est.set_params(warm_start=True, max_iter=1).fit(rows, y)
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize(
     "use, form",
     [
