@@ -16,6 +16,8 @@ from skopt_est._losses import LOSSES, LogLossMultinomial
 from skopt_est._problem import Targets
 
 Array = np.ndarray
+# Of one piece of a prediction: what is made of them on the way stays in cache
+LABELS_AT_ONCE = 1 << 13
 
 
 class ProbabilisticClassifier(ClassifierMixin):
@@ -69,8 +71,7 @@ class ProbabilisticClassifier(ClassifierMixin):
                     "Pass sample_weight."
                 )
             return Targets(Y, LOSSES["log_loss_binary"], n_classes)
-        codes = Y[:, 0].astype(np.intp)
-        factors = _targets.class_factors(self.class_weight, self.classes_, codes, weights)
+        factors = _targets.class_factors(self.class_weight, self.classes_, Y, weights)
         if n_classes > 2:
             return Targets(Y, LogLossMultinomial(n_classes=n_classes), n_classes, factors)
         return Targets(Y, LOSSES["log_loss_binary"], 1, factors)
@@ -100,8 +101,8 @@ class ProbabilisticClassifier(ClassifierMixin):
         if not self._multilabel:
             if y.ndim == 2 and y.shape[1] != 1:
                 raise ValueError(f"{argument} must have one column, got the shape {y.shape}.")
-            codes = _targets.class_indices(column_or_1d(y, warn=True), self.classes_, argument)
-            return codes.astype(dtype)[:, None]
+            labels = column_or_1d(y, warn=True)
+            return _targets.class_indices(labels, self.classes_, dtype, argument)[:, None]
         if y.ndim != 2 or y.shape[1] != len(self.classes_):
             raise ValueError(
                 f"{argument} has the shape {y.shape}; it needs a column for each of the "
@@ -130,8 +131,12 @@ class ProbabilisticClassifier(ClassifierMixin):
             return (f > 0).astype(int)
         if len(self.classes_) == 1:
             return np.repeat(self.classes_, len(f))
-        codes = f[:, 0] > 0 if f.shape[1] == 1 else f.argmax(axis=1)
-        return self.classes_[codes.astype(np.intp)]
+        labels = np.empty(len(f), self.classes_.dtype)
+        for piece in _targets.pieces(len(f), LABELS_AT_ONCE):
+            some = f[piece]
+            codes = (some[:, 0] > 0).view(np.int8) if f.shape[1] == 1 else some.argmax(axis=1)
+            labels[piece] = self.classes_[codes]
+        return labels
 
     def predict_proba(self, X: Any) -> Array:
         """Class probabilities.

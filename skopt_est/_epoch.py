@@ -17,6 +17,8 @@ from skopt_est.solvers import Solver
 Array = np.ndarray
 STEPS_AT_ONCE = 1 << 16
 """Of one call of the engine: bounds the memory for the numbers of each step."""
+ROWS_AT_ONCE = 1 << 18
+"""The same for the order of the rows, unless there are many times as many."""
 
 
 class Passes:
@@ -29,7 +31,9 @@ class Passes:
         self.n_batches = -(-len(objective.rows) // settings.batch_size)
         # Absent features are brought up to date after each run of steps: of all of them, rarely.
         wide = objective.network.units[0] if objective.data.sparse else 0
-        self.steps_at_once = max(STEPS_AT_ONCE, wide)
+        most_rows = max(ROWS_AT_ONCE, wide, len(objective.rows) // 16)
+        most_steps = min(max(STEPS_AT_ONCE, wide), most_rows // settings.batch_size)
+        self.steps_at_once = max(most_steps, 1)
         self.sparse, self.drops = objective.data.sparse, objective.network.drops
         self.constant = schedules.is_constant(settings.learning_rate)
         # One number tells of all steps, but for CSR rows, whose absent features need tables.
@@ -44,12 +48,16 @@ class Passes:
     @cached_property
     def model(self) -> engine.Model:
         state, objective = self.state, self.objective
+        strengths: list[Any] = [objective.l1, objective.l2]
+        if objective.network.n_layers > 1:  # the same for all weights
+            strengths = [float(values[0]) for values in strengths]
+        else:
+            strengths = [values.astype(state.theta.dtype) for values in strengths]
         return engine.Model(
             state.theta,
             state.slots,
             objective.network,
-            objective.l1.astype(state.theta.dtype),
-            objective.l2.astype(state.theta.dtype),
+            *strengths,
             self.solver.hyper(),
             state.average,
             self.settings.max_grad_norm,
@@ -60,13 +68,16 @@ class Passes:
         outputs' losses, and the rate of the last step."""
         objective, settings = self.objective, self.settings
         rows = objective.rows
+        size = self.steps_at_once * settings.batch_size
         # One batch of all rows is summed in their own order.
         if settings.shuffle and self.n_batches > 1:
-            rows = visiting_order(rows, objective.data.d, self.state.rng)
+            parts = visiting_order(rows, objective.data.d, self.state.rng, size)
+        else:
+            parts = (rows[first : first + size] for first in range(0, len(rows), size))
         sums = np.zeros(objective.n_outputs)
-        for first in range(0, self.n_batches, self.steps_at_once):
-            part = rows[first * settings.batch_size :][: self.steps_at_once * settings.batch_size]
-            rates = self._rates(first, -(-len(part) // settings.batch_size), progress, span)
+        for i, part in enumerate(parts):
+            n_steps = -(-len(part) // settings.batch_size)
+            rates = self._rates(i * self.steps_at_once, n_steps, progress, span)
             sums += self._steps(part, rates)
         return sums, float(rates[-1])
 

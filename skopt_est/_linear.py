@@ -16,9 +16,9 @@ from skopt_est._base import OptimizerEstimator
 from skopt_est._checks import check_rows
 from skopt_est._linear_problem import LinearProblem
 from skopt_est._polish import polish
+from skopt_est._predict import raw_prediction
 from skopt_est._scaling import Scaling
 from skopt_est._state import Record
-from skopt_est._threads import one_thread_for
 from skopt_est.solvers import LINEAR_SOLVERS
 
 Array = np.ndarray
@@ -138,10 +138,10 @@ class LinearEstimator(OptimizerEstimator):
         """X W + b, (n_samples, n_outputs)."""
         check_is_fitted(self)
         W, b = self._get_coef()
+        if not issparse(X):
+            return raw_prediction(self, X, [W], [b])
         X = check_rows(self, X, reset=False, dtype=[np.float64, np.float32])
-        # Threads would add in another order. Products of sparse rows have none.
-        with one_thread_for(0 if issparse(X) else X.size * W.shape[1]):
-            return np.asarray(X @ W) + b
+        return np.asarray(X @ W) + b
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coef_")

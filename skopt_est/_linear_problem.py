@@ -58,7 +58,8 @@ class LinearProblem(Problem):
         loss = self.targets.loss
         standardised = self.scaling.scale is not None and self.objective.network.fit_intercept
         if standardised and not loss.standardizes:  # else the constant is the targets' shift
-            constant = loss.constant(self.targets.Y[self.rows], self._weights_of_rows)
+            Y = _targets.of_rows(self.targets.Y, self.rows)
+            constant = loss.constant(Y, self._weights_of_rows)
             self.objective.layout.intercepts(theta)[0][:] = constant
         return theta
 
@@ -76,13 +77,13 @@ class LinearProblem(Problem):
         objective, d = self.objective, self.X.shape[1]
         if issparse(self.X) or self.scaling.scale is None or objective.l1.any():
             return None
-        bound = float(np.average(self._row_curvatures(), weights=self._weights_of_rows))
+        bound = self._mean_curvature()
         penalty = objective.l2.reshape(d, -1).mean(axis=1) / max(bound, 1e-12)
         return _whitening.whitener(self.X, self.rows, self.weights, self.scaling, penalty)
 
     def parameter_curvature(self) -> Array:
         """The objective's second derivative in each parameter alone, near a constant model."""
-        bound = float(np.average(self._row_curvatures(), weights=self._weights_of_rows))
+        bound = self._mean_curvature()
         columns = np.ones(self.X.shape[1])
         if self.scaling.scale is None:
             columns = _scaling.column_squares(self.X, self.rows, self.weights)
@@ -91,13 +92,19 @@ class LinearProblem(Problem):
         # A column without any entry has no curvature and no gradient: any step will do.
         return np.maximum(np.concatenate([weights, intercepts]), 1e-12)
 
-    def _row_curvatures(self) -> Array:
-        return np.broadcast_to(self._curvatures()[0], self.X.shape[0])[self.rows]
+    def _mean_curvature(self) -> float:
+        """Of the rows, near a constant model."""
+        typical = self._curvatures()[0]
+        if isinstance(typical, np.ndarray):
+            typical = np.average(
+                _targets.of_rows(typical, self.rows), weights=self._weights_of_rows
+            )
+        return float(typical)
 
     def _curvatures(self) -> tuple[Array | float, Array | float]:
         """Typical and largest d²loss/df², a number or one for each row."""
         loss, Y = self.targets.loss, self.scaling.targets(self.targets.Y)
-        constant = loss.constant(Y[self.rows], self._weights_of_rows)
+        constant = loss.constant(_targets.of_rows(Y, self.rows), self._weights_of_rows)
         scale = float(np.max(_output_scale(loss, self.scaling)))
         return scale * loss.curvature(Y, constant), scale * loss.largest_curvature(Y, constant)
 

@@ -11,11 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skopt_est import _scaling
 from skopt_est._base import OptimizerEstimator
-from skopt_est._checks import check_rows
 from skopt_est._core import engine
 from skopt_est._network import Architecture, NetworkProblem, glorot
+from skopt_est._predict import raw_prediction
 from skopt_est._scaling import Scaling
-from skopt_est._threads import one_blas_thread
 from skopt_est.solvers import SOLVERS
 
 Array = np.ndarray
@@ -24,10 +23,6 @@ AUTO_BATCH = 200
 # lbfgs ends where F falls by a smaller share than this at tol=1e-4 (scipy's default), and by one
 # that is smaller in proportion for a smaller tol
 LBFGS_FTOL, LBFGS_TOL = 2.2e-9, 1e-4
-# Rows that are validated and converted at a time in prediction
-PREDICT_ROWS = 4096
-# Elements of the largest layer below which no product goes to BLAS and its threads
-LEAST_FOR_BLAS = 1 << 16
 RATE = Interval(Real, 0, 1, closed="left")
 
 
@@ -174,25 +169,8 @@ class MLPEstimator(OptimizerEstimator):
         self._activations = list(self._architecture().activations)
 
     def _raw_prediction(self, X: Any) -> Array:
-        """The last layer's products, (n_samples, n_outputs)."""
         check_is_fitted(self)
-        X = check_rows(self, X, reset=False, dtype=[np.float64, np.float32])
-        dtype = np.result_type(X.dtype, *(W.dtype for W in self.coefs_))
-        # as they are, unless X is more precise or somebody put others in their place
-        coefs = [np.ascontiguousarray(W, dtype) for W in self.coefs_]
-        intercepts = [np.ascontiguousarray(b, dtype) for b in self.intercepts_]
-        codes = [engine.ACTIVATION_CODES[name] for name in self._activations]
-        n = X.shape[0]
-        if n == 1 and max(W.size for W in coefs) < LEAST_FOR_BLAS:
-            return engine.predict(X.astype(dtype, copy=False), coefs, intercepts, codes)
-        with one_blas_thread():
-            if X.dtype == dtype:
-                return engine.predict(X, coefs, intercepts, codes)
-            parts = [
-                engine.predict(X[i : i + PREDICT_ROWS].astype(dtype), coefs, intercepts, codes)
-                for i in range(0, n, PREDICT_ROWS)
-            ]
-        return np.concatenate(parts)
+        return raw_prediction(self, X, self.coefs_, self.intercepts_, self._activations)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")

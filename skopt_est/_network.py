@@ -97,8 +97,9 @@ class NetworkProblem(Problem):
             scaling = target_units(targets.Y, rows, weights, loss)
         layout = architecture.layout(X.shape[1], k)
         data = _data(X, targets.Y, loss, weights, scaling, label_smoothing)
-        l1 = np.full(layout.n_weights, alpha * l1_ratio)
-        l2 = np.full(layout.n_weights, alpha * (1 - l1_ratio))
+        # as many numbers as there are weights would need more room than these
+        l1 = np.broadcast_to(alpha * l1_ratio, layout.n_weights)
+        l2 = np.broadcast_to(alpha * (1 - l1_ratio), layout.n_weights)
         network = architecture.network(layout)
         objective = Objective(data, loss, layout, network, l1, l2, np.ones(k), rows)
         return cls(X, targets, rows, weights, scaling, objective)

@@ -21,6 +21,16 @@ from skopt_est._losses import Loss
 Array = np.ndarray
 
 
+PIECE = 1 << 16
+"""Weights whose penalty is summed at a time: terms of all of a large network's would need more
+room than the network."""
+
+
+def _penalty(weights: Array, l1: Array, half_l2: Array) -> float:
+    size = np.abs(weights.astype(np.float64))
+    return float(np.add.reduce(size * (l1 + half_l2 * size)))
+
+
 class Objective(NamedTuple):
     """Frozen inputs of a fit: data (with its loss), penalty, and the units between them."""
 
@@ -54,22 +64,23 @@ class Objective(NamedTuple):
             return lambda theta: 0.0
         if (self.unit != 1).any():
             return self.penalty
-        n, l1, half = self.layout.n_weights, self.l1, 0.5 * self.l2
-
-        def penalty(theta: Array) -> float:
-            size = np.abs(theta[:n].astype(np.float64))
-            return float(np.add.reduce(size * (l1 + half * size)))
-
-        return penalty
+        n, l1, l2 = self.layout.n_weights, self.l1, self.l2
+        if n > PIECE:
+            return lambda theta: sum(
+                _penalty(theta[i : min(i + PIECE, n)], l1[i : i + PIECE], 0.5 * l2[i : i + PIECE])
+                for i in range(0, n, PIECE)
+            )
+        half = 0.5 * l2
+        return lambda theta: _penalty(theta[:n], l1, half)
 
     def _penalties(self, theta: Array) -> tuple[float, float]:
         """The penalty in training's units, and in the user's."""
+        if (self.unit == 1).all():
+            total = self.penalty_function()(theta)
+            return total, total
         size = np.abs(theta[: self.layout.n_weights].astype(np.float64))
         terms = size * (self.l1 + 0.5 * self.l2 * size)
-        total = float(terms.sum())
-        if (self.unit == 1).all():
-            return total, total
-        return total, float((terms.reshape(-1, self.n_outputs) * self.unit).sum())
+        return float(terms.sum()), float((terms.reshape(-1, self.n_outputs) * self.unit).sum())
 
     def scratch(self) -> engine.Scratch:
         """Work buffers for passes over the data."""

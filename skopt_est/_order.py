@@ -8,6 +8,8 @@ label this converges like a full permutation but for the first epochs of sgd; la
 do worse, and windows of one block much worse (docs/architecture.md).
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from skopt_est._core import engine
@@ -22,9 +24,27 @@ IN_CACHE = 1 << 19
 a say, so that the same rows come in the same order."""
 
 
-def visiting_order(rows: np.ndarray, n_columns: int, rng: np.ndarray) -> np.ndarray:
-    """A random order of `rows`, int32; `rng`, the generator's state, goes on."""
-    if len(rows) * n_columns <= IN_CACHE:
-        return engine.shuffled(rows, rng)
-    blocks = min(max(WINDOW_ELEMENTS // (BLOCK * n_columns), WINDOW // 4), WINDOW)
-    return engine.shuffled(rows, rng, BLOCK, blocks * BLOCK)
+def visiting_order(
+    rows: np.ndarray, n_columns: int, rng: np.ndarray, size: int
+) -> Iterator[np.ndarray]:
+    """A random order of `rows`, int32, in parts of `size`, each in the place of the one before;
+    `rng`, the generator's state, goes on."""
+    n = len(rows)
+    if n * n_columns <= IN_CACHE:
+        order = engine.shuffled(rows, rng)
+        yield from (order[first : first + size] for first in range(0, n, size))
+        return
+    window = BLOCK * min(max(WINDOW_ELEMENTS // (BLOCK * n_columns), WINDOW // 4), WINDOW)
+    blocks = engine.shuffled(np.arange(-(-n // BLOCK), dtype=np.int32), rng)
+    order = np.empty(min(size, n) + window, np.int32)
+    drawn = waiting = 0
+    while drawn < n or waiting:
+        windows = -(-max(size - waiting, 0) // window)
+        count = min(windows * window, n - drawn)
+        place = order[waiting : waiting + count]
+        engine.visit(rows, blocks, BLOCK, window, drawn, place, rng)
+        drawn, waiting = drawn + count, waiting + count
+        part = min(size, waiting)
+        yield order[:part]
+        order[: waiting - part] = order[part:waiting].copy()
+        waiting -= part

@@ -69,18 +69,17 @@ class Problem(ABC):
 
     @property
     def _weights_of_rows(self) -> Array | None:
-        return None if self.weights is None else self.weights[self.rows]
+        return _targets.of_rows(self.weights, self.rows)
 
     def data_mark(self) -> int:
         """A checksum of the targets, the weights and some rows, to tell these data from others."""
-        some = self.rows[:: max(1, len(self.rows) // 64)]
-        X = self.X[some]
-        parts = [self.targets.Y[self.rows], self.rows, X.data if issparse(X) else X]
-        if self.weights is not None:
-            parts.append(self.weights)
-        mark = 0
-        for part in parts:
-            mark = zlib.crc32(np.ascontiguousarray(part).tobytes(), mark)
+        rows, Y, mark = self.rows, self.targets.Y, 0
+        for piece in _targets.pieces(len(rows)):
+            mark = zlib.crc32(Y[rows[piece]].data, mark)
+        X = self.X[rows[:: max(1, len(rows) // 64)]]
+        for part in (rows, X.data if issparse(X) else X, self.weights):
+            if part is not None:
+                mark = zlib.crc32(np.ascontiguousarray(part).data, mark)
         return mark
 
     def magnitude(self) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from skopt_est._core import engine, moments
 from skopt_est._objective import Objective
 from skopt_est._scaling import Scaling
+from skopt_est._targets import pieces
 from skopt_est.solvers import Solver
 
 Array = np.ndarray
@@ -37,17 +38,23 @@ def automatic(
     if solver.full_batch:
         # Squared error with targets zero and rows weighted by the curvature: its gradient at v
         # is the Hessian's bound times v.
-        weights = np.array(np.broadcast_to(np.asarray(curvature, X.dtype), X.shape[0]))
-        if row_weight is not None:
-            weights *= row_weight
+        weights = row_weight
+        if isinstance(curvature, np.ndarray):
+            weights = curvature.astype(X.dtype) * (1 if row_weight is None else row_weight)
+            curvature = 1.0
         targets = np.zeros((X.shape[0], 1), X.dtype)
         code = engine.LOSS_CODES["squared_error"]
-        data = engine.Data(X, targets, code, row_weight=weights, **units)
-        return 1.0 / max(smoothness(data, rows, intercept), 1e-30)
-    norms = moments.squared_norms(X, **units)[rows] + intercept
-    of_rows = 1.0 if row_weight is None else row_weight[rows]
-    typical = float(np.mean(norms * of_rows * _of_rows(curvature, rows)))
-    worst = float(np.max(norms * of_rows * _of_rows(largest_curvature, rows)))
+        data = engine.Data(objective.data, targets, code, row_weight=weights, **units)
+        return 1.0 / max(curvature * smoothness(data, rows, intercept), 1e-30)
+    total = worst = 0.0
+    for piece in pieces(len(rows)):
+        some = rows[piece]
+        norms = moments.squared_norms(X, some, **units) + intercept
+        if row_weight is not None:
+            norms *= row_weight[some]
+        total += float(np.sum(norms * _of_rows(curvature, some)))
+        worst = max(worst, float(np.max(norms * _of_rows(largest_curvature, some))))
+    typical = total / len(rows)
     return (1.0 - solver.momentum) / max(typical + worst / batch_size, 1e-30)
 
 

@@ -16,6 +16,7 @@ from scipy.sparse import issparse
 from skopt_est._core import moments
 from skopt_est._layout import Layout
 from skopt_est._losses import Loss
+from skopt_est._targets import of_rows, pieces
 
 Array = np.ndarray
 
@@ -32,7 +33,10 @@ class Scaling(NamedTuple):
     def targets(self, Y: Array) -> Array:
         if (self.target_scale == 1).all() and (self.target_shift == 0).all():
             return Y
-        return np.ascontiguousarray((Y - self.target_shift) / self.target_scale, Y.dtype)
+        out = np.empty_like(Y)
+        for piece in pieces(len(Y)):
+            out[piece] = (Y[piece] - self.target_shift) / self.target_scale
+        return out
 
     def as_rows(self, dtype: np.dtype) -> dict[str, Array | None]:
         """`shift` and `inv_scale` as the engine takes them."""
@@ -104,6 +108,6 @@ def measure(
         y_mean, y_square = moments.column_moments(Y, rows, row_weight, fit_intercept)
         target_scale = deviations(y_square, y_mean)
         if fit_intercept:
-            weights = None if row_weight is None else row_weight[rows]
-            target_shift = loss.constant(Y[rows], weights).astype(np.float64)
+            given = of_rows(Y, rows), of_rows(row_weight, rows)
+            target_shift = loss.constant(*given).astype(np.float64)
     return Scaling(shift, scale, target_shift, target_scale)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import overload
+
 import numpy as np
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
 Array = np.ndarray
+PIECE = 1 << 16
+
+
+def pieces(n: int, size: int = PIECE) -> Iterator[slice]:
+    """n rows in turns: what is made of each needs less room than an array of all would."""
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
 def regression_targets(y: Array, dtype: np.dtype, argument: str) -> Array:
@@ -21,16 +30,20 @@ def regression_targets(y: Array, dtype: np.dtype, argument: str) -> Array:
     return Y
 
 
-def class_indices(y: Array, classes: Array, argument: str) -> Array:
+def class_indices(y: Array, classes: Array, dtype: np.dtype, argument: str) -> Array:
     """The position of each label in `classes`; ValueError for a label that is not there."""
-    known = np.isin(y, classes)
-    if not known.all():
-        unseen = np.unique(y[~known]).tolist()
-        raise ValueError(
-            f"{argument} has the labels {unseen}, which are not among the classes "
-            f"{classes.tolist()}."
-        )
-    return np.searchsorted(classes, y)
+    codes = np.empty(len(y), dtype)
+    for piece in pieces(len(y)):
+        some = y[piece]
+        found = np.minimum(np.searchsorted(classes, some), len(classes) - 1)
+        if not (classes[found] == some).all():
+            unseen = np.setdiff1d(y, classes).tolist()
+            raise ValueError(
+                f"{argument} has the labels {unseen}, which are not among the classes "
+                f"{classes.tolist()}."
+            )
+        codes[piece] = found
+    return codes
 
 
 def weights_of(sample_weight, X, argument: str) -> Array | None:
@@ -52,16 +65,17 @@ def weights_of(sample_weight, X, argument: str) -> Array | None:
     return weights
 
 
-def class_factors(class_weight, classes: Array, codes: Array, weights: Array | None):
-    """The weight of each class, or None. "balanced" counts rows by their weight, so that a
-    weight of two is a row twice."""
+def class_factors(class_weight, classes: Array, Y: Array, weights: Array | None):
+    """The weight of each class, or None; Y holds class indices. "balanced" counts rows by their
+    weight, so that a weight of two is a row twice."""
     if class_weight is None:
         return None
     if isinstance(class_weight, str):
+        codes = Y[:, 0].astype(np.intp)
         mass = np.bincount(codes, weights, minlength=len(classes)).astype(np.float64)
         share = np.where(mass > 0, mass, np.inf) / mass.sum()
         return 1.0 / (len(classes) * share)
-    factors = compute_class_weight(class_weight, classes=classes, y=classes[codes])
+    factors = compute_class_weight(class_weight, classes=classes, y=classes)
     if not np.isfinite(factors).all() or (factors < 0).any():
         raise ValueError(f"class_weight={class_weight!r} must have finite weights of at least 0.")
     return factors
@@ -85,11 +99,23 @@ def weighted_rows(weights: Array | None, n: int) -> Array:
     return rows
 
 
+@overload
+def of_rows(values: Array, rows: Array) -> Array: ...
+@overload
+def of_rows(values: None, rows: Array) -> None: ...
+def of_rows(values: Array | None, rows: Array) -> Array | None:
+    """What belongs to these rows, which are in order and each there once; no copy of all."""
+    return values if values is None or len(rows) == len(values) else values[rows]
+
+
 def row_weights(weights: Array | None, rows: Array, dtype: np.dtype) -> Array | None:
     """Weights times n / S of these rows, as the engine takes them; None where all are equal."""
-    if weights is None or (weights[rows] == weights[rows[0]]).all():
+    if weights is None:
+        return None
+    some = of_rows(weights, rows)
+    if (some == some[0]).all():
         return None
     scaled = np.zeros(len(weights), dtype)
-    share = weights[rows] / weights[rows].max()
+    share = some / some.max()
     scaled[rows] = share * (len(rows) / share.sum())
     return scaled

@@ -11,15 +11,13 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 # a dependency of scikit-learn
 from threadpoolctl import ThreadpoolController
 
-# BLAS leaves products of fewer multiplications to one thread: OpenBLAS those below 9216
-LEAST_DIVIDED = 1 << 13
 _lock = threading.Lock()
 # entries of one_blas_thread that are not left yet, by thread
 _users: Counter[int] = Counter()
@@ -62,11 +60,6 @@ def one_blas_thread() -> Iterator[None]:
                     del _users[thread]
             if not _users:
                 _lift()
-
-
-def one_thread_for(multiplications: int) -> AbstractContextManager[None]:
-    """`one_blas_thread` for a product so large that BLAS might divide it among threads."""
-    return one_blas_thread() if multiplications >= LEAST_DIVIDED else nullcontext()
 
 
 def _after_fork_in_child() -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from copy import copy, deepcopy
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -67,6 +67,8 @@ class Trainer:
         self.monitor = Monitor(settings.tol, settings.n_iter_no_change)
         self.report = Report(settings.verbose, self.begun)
         self.best: Array | None = None
+        # Whether the weights are better than `best`, and not yet kept there.
+        self.improved = False
         # Whether a callback asked for no more epochs.
         self.stop_requested = False
         # The same rows, targets and rule as before: patience goes on where it was.
@@ -108,7 +110,7 @@ class Trainer:
         elif (value := self._ended()) > start + 0.1 * settings.magnitude:
             self._restore_after_rise(start, value)
             return
-        if not np.isfinite(self.state.slots).all():
+        if not all(map(all_finite, self.state.slots)):
             self._restore_after_overflow()
             return
         if monitor.stalled:
@@ -191,8 +193,8 @@ class Trainer:
         value = -score if score is not None and stopping else loss
         self.record.judge(value, "score" if stopping else "loss")
         if self.monitor.update(value):
-            self.best = self.state.model_parameters().copy()
-            if not stopping and met_at is not None:
+            self.improved = stopping or met_at is None
+            if not self.improved:
                 self.best = met_at
 
     def _halve_after_rise(self) -> None:
@@ -228,10 +230,19 @@ class Trainer:
 
     def _commit(self) -> None:
         """An epoch is complete. What an interruption goes back to changes in one assignment, as
-        that may come between any two."""
+        that may come between any two; the weights are still those of the epoch then."""
+        self.complete = self._completed()
+        if self.improved:
+            if self.best is None:
+                self.best = np.empty_like(self.state.theta)
+            np.copyto(self.best, self.state.model_parameters())
+            self.improved = False
+            self.complete = self._completed()
+
+    def _completed(self) -> tuple[Any, ...]:
         state, record = self.state, self.record
-        self.complete = (
-            self.best,
+        return (
+            *(self.improved, self.best),
             len(record.history),
             (record.best_iter, record.best_loss, record.best_score),
             (record.best_value, record.judged_by),
@@ -242,7 +253,9 @@ class Trainer:
         """After an interruption: the best weights of the epochs that were completed, and what was
         told of these; False if there are none."""
         state, record = self.state, self.record
-        self.best, n_epochs, bests, judged, counters = self.complete
+        improved, self.best, n_epochs, bests, judged, counters = self.complete
+        if improved:
+            self.best = state.model_parameters().copy()
         if self.best is None or n_epochs == self.begun:
             return False
         del record.history[n_epochs:]
@@ -255,7 +268,7 @@ class Trainer:
     def so_far(self) -> Self:
         """This training as if it had been stopped here, sharing nothing with what goes on."""
         now = copy(self)
-        now.state = deepcopy(self.state)
+        now.state, now.best = deepcopy(self.state), deepcopy(self.best)
         now.record = replace(self.record, history=list(self.record.history))
         if self.solver.name != "lbfgs":
             now._leave_pending()

@@ -188,19 +188,25 @@ def moments(rng, engine):
         given["centre"] = bool(rng.random() < 0.5)
     if name == "squared_norms":
         shift = None if sparse.issparse(X) else rng.normal(size=d)
-        given = {"X": X, "shift": shift, "inv_scale": rng.random(d)}
+        given = {"X": X, "rows": order, "shift": shift, "inv_scale": rng.random(d)}
     getattr(module, name)(**Calls(rng, call=given)["call"])
 
 
 def helpers(rng, engine):
     state, n = rng.integers(0, 2**63, 1).astype(np.uint64), int(rng.integers(0, 40))
+    block, window = int(rng.integers(1, 9)), int(rng.integers(1, 20))
+    start = window * int(rng.integers(0, n // window + 1))
     calls = Calls(
         rng,
-        shuffled={
+        shuffled={"rows": np.arange(n, dtype=np.int32), "state": state},
+        visit={
             "rows": np.arange(n, dtype=np.int32),
-            "state": state,
-            "block": int(rng.integers(1, 9)),
-            "window": int(rng.integers(1, 99)) if rng.random() < 0.5 else None,
+            "blocks": rng.permutation(-(-n // block)).astype(np.int32),
+            "block": block,
+            "window": window,
+            "start": start,
+            "order": np.empty(int(rng.integers(0, n - start + 1)), np.int32),
+            "state": state.copy(),
         },
         next_word={"state": state.copy()},
         momentum_tail={

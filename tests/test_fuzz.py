@@ -101,15 +101,22 @@ REFUSED = {
         lambda: moments.column_squares(csr(indices=FAR), ORDER, None),
         "X.indices",
     ),
-    "bad rows in squared_norms": (lambda: moments.squared_norms(csr(indptr=BEYOND)), "indptr"),
-    "one dimension": (lambda: moments.squared_norms(np.ones(7)), "two dimensions"),
+    "bad rows in squared_norms": (
+        lambda: moments.squared_norms(csr(indptr=BEYOND), ORDER),
+        "indptr",
+    ),
+    "one dimension": (lambda: moments.squared_norms(np.ones(7), ORDER), "two dimensions"),
     "one dimension in column_moments": (
         lambda: moments.column_moments(np.ones(7), ORDER, None, True),
         "two dimensions",
     ),
     "a short shift": (
-        lambda: moments.squared_norms(rows(), np.zeros(2), np.ones(3)),
+        lambda: moments.squared_norms(rows(), ORDER, np.zeros(2), np.ones(3)),
         "shift and inv_scale",
+    ),
+    "a far row in squared_norms": (
+        lambda: moments.squared_norms(rows(), np.array([0, 99], np.int32)),
+        "not a row",
     ),
     "no such loss": (lambda: data(loss=99), "no loss"),
     "no such solver": (lambda: model(99), "no solver"),
@@ -174,10 +181,9 @@ def test_bad_arguments_are_refused(name):
 
 def test_huge_batches_and_blocks_are_all_rows():
     np.testing.assert_array_equal(epoch(batch_size=2**63 - 1), epoch(batch_size=6))
-    orders = [
-        engine.shuffled(ORDER, np.ones(1, np.uint64), block, window)
-        for block, window in ((6, 6), (2**63 - 1, 2**63 - 1))
-    ]
+    orders = np.empty((2, 6), np.int32)
+    for size, order in zip((6, 2**63 - 1), orders, strict=True):
+        engine.visit(ORDER, ORDER[:1], size, size, 0, order, np.ones(1, np.uint64))
     np.testing.assert_array_equal(*orders)
 
 

@@ -13,18 +13,32 @@ def generator(seed=0):
     return np.array([seed], np.uint64)
 
 
+ONE, TEN = np.zeros(1, np.int32), np.arange(10, dtype=np.int32)
+
+
+def shuffled(rows, state, block=1, window=None):
+    """The whole order on two levels."""
+    blocks = np.arange(-(-len(rows) // block), dtype=np.int32)
+    if block > 1:
+        blocks = engine.shuffled(blocks, state)
+    window = max(len(rows), 1) if window is None else window
+    order = np.empty(len(rows), np.int32)
+    engine.visit(rows, blocks, block, window, 0, order, state)
+    return order
+
+
 @pytest.mark.parametrize("block", [1, 3, 16])
 @pytest.mark.parametrize("window", [1, 5, 64, 10**6])
 @pytest.mark.parametrize("n", [0, 1, 2, 15, 16, 17, 1000])
 def test_every_row_comes_once(n, window, block):
     rows = np.arange(7, 7 + 3 * n, 3, dtype=np.int32)
-    order = engine.shuffled(rows, generator(), block, window)
+    order = shuffled(rows, generator(), block, window)
     assert order.dtype == np.int32
     np.testing.assert_array_equal(np.sort(order), rows)
 
 
 def test_windows_hold_whole_blocks_of_neighbours():
-    order = engine.shuffled(np.arange(1600, dtype=np.int32), generator(), 16, 160)
+    order = shuffled(np.arange(1600, dtype=np.int32), generator(), 16, 160)
     firsts = []
     for window in order.reshape(10, 160):
         blocks, counts = np.unique(window // 16, return_counts=True)
@@ -39,7 +53,7 @@ def test_every_place_is_as_likely(block, window):
     state, n = generator(3), 128
     places = np.zeros((n, n))
     for _ in range(4000):
-        order = engine.shuffled(np.arange(n, dtype=np.int32), state, block, window)
+        order = shuffled(np.arange(n, dtype=np.int32), state, block, window)
         places[order, np.arange(n)] += 1
     # counts with mean 31.25 and deviation 5.6
     assert abs(places - 4000 / n).max() < 6 * np.sqrt(4000 / n)
@@ -48,22 +62,50 @@ def test_every_place_is_as_likely(block, window):
 @pytest.mark.parametrize("block, window", [(0, 4), (-1, 4), (16, 0)])
 def test_impossible_sizes_are_refused(block, window):
     with pytest.raises(ValueError, match="block and window must be positive"):
-        engine.shuffled(np.arange(10, dtype=np.int32), generator(), block, window)
+        engine.visit(TEN, ONE, block, window, 0, TEN.copy(), generator())
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 801, 10_000])
+@pytest.mark.parametrize("size", [1000, 1024, 12_000])
+def test_parts_make_the_whole_order(n, size):
+    rows, state, whole = np.arange(n, dtype=np.int32), generator(), generator()
+    parts = [part.copy() for part in _order.visiting_order(rows, 1000, state, size)]
+    assert [len(part) for part in parts[:-1]] == [size] * (len(parts) - 1)
+    order = shuffled(rows, whole, *((8, 64 * 8) if n * 1000 > _order.IN_CACHE else ()))
+    np.testing.assert_array_equal(np.concatenate(parts), order)
+    assert state == whole
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"start": 3}, "no 10 places from 3"),
+        ({"order": np.empty(11, np.int32)}, "no 11 places"),
+        ({"start": -16}, "no 10 places from -16"),
+        ({"blocks": np.zeros(2, np.int32)}, "2 blocks of 10"),
+        ({"blocks": np.ones(1, np.int32)}, "order of all blocks"),
+        ({"blocks": np.zeros(5, np.int32), "block": 2}, "order of all blocks"),
+    ],
+)
+def test_impossible_orders_are_refused(changes, message):
+    valid = dict(rows=TEN, blocks=ONE, block=16, window=16, start=0, order=TEN.copy())
+    with pytest.raises(ValueError, match=message):
+        engine.visit(state=generator(), **(valid | changes))
 
 
 def test_small_data_are_mixed_fully_and_large_ones_in_windows():
     few, many = np.arange(1000, dtype=np.int32), np.arange(100_000, dtype=np.int32)
     np.testing.assert_array_equal(
-        _order.visiting_order(few, 100, generator()), engine.shuffled(few, generator())
+        *_order.visiting_order(few, 100, generator(), 1000), shuffled(few, generator())
     )
     np.testing.assert_array_equal(
-        _order.visiting_order(many, 20, generator()),
-        engine.shuffled(many, generator(), 8, 256 * 8),
+        *_order.visiting_order(many, 20, generator(), 100_000),
+        shuffled(many, generator(), 8, 256 * 8),
     )
     # long rows: a smaller window
     np.testing.assert_array_equal(
-        _order.visiting_order(many, 1000, generator()),
-        engine.shuffled(many, generator(), 8, 64 * 8),
+        *_order.visiting_order(many, 1000, generator(), 100_000),
+        shuffled(many, generator(), 8, 64 * 8),
     )
 
 

@@ -233,4 +233,5 @@ cdef inline void bring_up(
     if some != 0:
         for i in range(count):
             if odd[i] != 0:
-                catch_up(w, slots, i, <Py_ssize_t> last[i], now, h, steps, l1, l2, <double*> NULL)
+                catch_up(w, slots, i, <Py_ssize_t> last[i], now, h, steps, l1 + i, l2 + i,
+                         <double*> NULL)

@@ -47,12 +47,20 @@ cdef int _set_rows(Rows* rows, object X, object indptr) except -1:
     return 0
 
 
+cdef Py_ssize_t _fullest(const Rows* rows) noexcept nogil:
+    """The most entries of a CSR row."""
+    cdef Py_ssize_t i, most = 0
+    for i in range(rows.n):
+        most = max(most, rows.indptr[i + 1] - rows.indptr[i])
+    return most
+
+
 cdef class Data:
     """What is given: rows, targets, row weights, loss. Nothing in it is written to.
 
     Parameters
     ----------
-    X : ndarray (n, d), C order, or canonical csr_matrix with int32 indices
+    X : ndarray (n, d), C order, or canonical csr_matrix with int32 indices; or the Data of it
     Y : ndarray (n, ky) of X's dtype; for the multinomial loss (n, 1), class indices
     loss_code : int
     loss_param : float or array (k,)
@@ -71,7 +79,7 @@ cdef class Data:
     cdef readonly bint is_float, sparse
     cdef Py_ssize_t fullest     # the most entries of a CSR row
     cdef int loss_code
-    cdef object _params, _scales, _shift, _keep, _Y
+    cdef object _params, _scales, _shift, _keep, _Y, _X, _indptr
     cdef double[::1] params, scales     # of each output
     cdef readonly object dtype
 
@@ -79,16 +87,21 @@ cdef class Data:
         self, X, Y, int loss_code, loss_param=0.0, row_weight=None, shift=None, inv_scale=None,
         output_scale=None,
     ):
+        indptr = None
+        if isinstance(X, Data):
+            X, indptr = (<Data> X)._X, (<Data> X)._indptr
         dtype = X.dtype
         self.sparse = not isinstance(X, np.ndarray)
-        indptr = X.indptr.astype(np.int64, copy=False) if self.sparse else None
+        if self.sparse and indptr is None:
+            indptr = X.indptr.astype(np.int64, copy=False)
+        self._X, self._indptr = X, indptr
         _set_rows(&self.rows, X, indptr)
         self.dtype = dtype
         self.is_float = dtype == np.float32
         self.n, self.d = self.rows.n, self.rows.d
         self._keep = (X, Y, row_weight, shift, inv_scale)
         if self.sparse:
-            self.fullest = int(np.diff(indptr).max()) if self.n else 0
+            self.fullest = _fullest(&self.rows)
             self._keep = (X.data, X.indices, indptr, Y, row_weight, shift, inv_scale)
             if shift is not None:
                 raise ValueError("CSR rows take no shift")

@@ -10,7 +10,7 @@ from cpython.buffer cimport (
     PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport log1p
+from libc.math cimport isfinite, log1p
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
 
@@ -33,7 +33,7 @@ from skopt_est._core.losses cimport (
     SQUARED_ERROR, loss_block,
 )
 from skopt_est._core.products cimport add_scaled, add_transposed, multiply
-from skopt_est._core.random cimport mix, next_word as next_random_word, shuffle
+from skopt_est._core.random cimport mix, next_word as next_random_word, permute, visit_blocks
 from skopt_est._core.rows cimport LANES, Rows, gather, pick, sparse_backward, sparse_forward
 from skopt_est._core.single cimport PADDED_ROWS, Padded, rows_ahead, single_rows
 from skopt_est._core.solvers cimport (
@@ -467,32 +467,4 @@ def momentum_tail(double[::1] weights, double ratio, kept=None):
     return out
 
 
-def next_word(uint64_t[::1] state):
-    """64 random bits; `state`, one word, goes on."""
-    if state.shape[0] != 1:
-        raise ValueError(f"state must be one word, got {state.shape[0]}")
-    check_aligned(&state[0], sizeof(uint64_t))
-    return next_random_word(&state[0])
-
-
-def shuffled(const int32_t[::1] rows, uint64_t[::1] state, Py_ssize_t block=1, window=None):
-    """A random order of `rows`; `state`, one word, goes on.
-
-    Blocks of `block` rows in random order, and then in random order the rows of each `window`.
-    """
-    cdef Py_ssize_t n = rows.shape[0], mixed = n if window is None else window
-    if block < 1 or mixed < 1 and n:
-        raise ValueError(f"block and window must be positive, got {block} and {mixed}")
-    if state.shape[0] != 1:
-        raise ValueError(f"state must be one word, got {state.shape[0]}")
-    check_aligned(&state[0], sizeof(uint64_t))
-    if n:
-        check_aligned(&rows[0], sizeof(int32_t))
-    block, mixed = min(block, max(n, 1)), min(mixed, n)
-    out = np.empty(n, np.int32)
-    drawn = np.empty((n + block - 1) // block, np.int32)
-    cdef int32_t[::1] order = out, blocks = drawn
-    if n:
-        with nogil:
-            shuffle(&rows[0], n, block, mixed, &blocks[0], &order[0], &state[0])
-    return out
+include "order.pxi"

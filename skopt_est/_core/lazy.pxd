@@ -128,7 +128,7 @@ cdef inline bint side_by_side(
     real* w, real** slots, Py_ssize_t p, Py_ssize_t k, Py_ssize_t first, Py_ssize_t now,
     const Hyper* h, const Steps* steps, const real* l1, const real* l2,
 ) noexcept nogil:
-    """What `catch_up` does, for k parameters at once, where it is simple: no L1 term, and an L2
+    """What `catch_up` does, for k parameters at once (l1, l2: theirs), where it is simple: no L1 term, and an L2
     term that shrinks little on the way, so that powers are short series. False: nothing is done."""
     cdef int slot = slot_of_D(h.code)
     cdef bint momentum = h.code == ADAM or h.code == NADAM or h.code == AMSGRAD
@@ -141,7 +141,7 @@ cdef inline bint side_by_side(
     cdef real* m = slots[0] + p
     cdef real* v
     cdef const real* root
-    cdef const real* ridge = l2 + p
+    cdef const real* ridge = l2
     if (momentum or (h.code == SGD and h.momentum != 0)) and steps.ratio > 0.999:
         return False
     # the sum of the step sizes on the way, over D (slot >= 0) or over what stands for it
@@ -150,7 +150,7 @@ cdef inline bint side_by_side(
     if h.code == SGD:
         scale = 1 / (1 - h.momentum)
     for c in range(k):
-        any_l1 = any_l1 if any_l1 > l1[p + c] else l1[p + c]
+        any_l1 = any_l1 if any_l1 > l1[c] else l1[c]
     if slot >= 0:
         for c in range(k):
             x = D[c] * ridge[c]
@@ -217,7 +217,8 @@ cdef inline void catch_up(
     real* w, real** slots, Py_ssize_t p, Py_ssize_t first, Py_ssize_t now, const Hyper* h,
     const Steps* steps, const real* l1, const real* l2, double* average,
 ) noexcept nogil:
-    """Parameter p, untouched by steps first, ..., now - 1 of this epoch.
+    """Parameter p, whose penalty is l1[0] and l2[0], untouched by steps first, ..., now - 1 of
+    this epoch.
 
     Momentum and penalty are applied one after the other, which is as good as in turns unless
     the weight meets zero on the way or shrinks much: then they take turns, over 1, 1, 2, 4, ...
@@ -233,7 +234,7 @@ cdef inline void catch_up(
                 scale = 1
                 if h.code == ADAGRAD:
                     scale = 1 / (sqrt(<double> slots[0][p]) + h.epsilon) if slots[0][p] != 0 else 0
-                reach = shrink(fabs(w[p]), l1[p] * scale, l2[p] * scale, length,
+                reach = shrink(fabs(w[p]), l1[0] * scale, l2[0] * scale, length,
                                steps.constant_rate, 0, 0, NULL)
                 w[p] = <real> (reach if w[p] > 0 else -reach)
             return
@@ -246,18 +247,18 @@ cdef inline void catch_up(
             # The geometric sum does not converge fast enough for its closed form.
             step_by_step(w, slots, p, first, now, h, steps, l1, l2, average)
             return
-        if l1[p] != 0 or l2[p] != 0:
+        if l1[0] != 0 or l2[0] != 0:
             reach = slots[slot][p] * length if slot >= 0 else (
                 (steps.rate_sum[now] - steps.rate_sum[first]) / (1 - h.momentum))
-            if reach * l2[p] > 1e-3 * length:
+            if reach * l2[0] > 1e-3 * length:
                 # Each step shrinks much: exactly, until the momentum is spent.
                 stop = min(now, first + MOMENTUM_STEPS)
                 step_by_step(w, slots, p, first, stop, h, steps, l1, l2, average)
                 begin = first = stop
                 length = max(now - first, 1)
-            elif reach * l2[p] > 1e-3:
+            elif reach * l2[0] > 1e-3:
                 length = 1
-            elif l1[p] != 0 and fabs(w[p]) <= reach * l1[p] + fabs(
+            elif l1[0] != 0 and fabs(w[p]) <= reach * l1[0] + fabs(
                     coast(slots, p, first, now, h, steps, 0, NULL)):
                 length = 1
     while first < now:
@@ -275,7 +276,7 @@ cdef inline void skip(
     cdef Py_ssize_t k = now - first, counted = 0
     cdef int slot = slot_of_D(h.code)
     cdef double after, root, way, kept, D, scale = 1, total = 0, ahead = 0
-    cdef double lasso = l1[p], ridge = l2[p]
+    cdef double lasso = l1[0], ridge = l2[0]
     cdef double* sum = NULL
     if average != NULL:
         counted = max(0, now - max(first, steps.average_from))
@@ -382,6 +383,6 @@ cdef inline void step_by_step(
         if h.weight_decay != 0:
             w[p] = <real> (w[p] * (1 - steps.coefficients[s * N_COEFFICIENTS] * h.weight_decay))
         data_step(w + p, &zero, slots, p, D, 1, h, steps.coefficients + s * N_COEFFICIENTS)
-        prox(w + p, D, l1 + p, l2 + p, 1)
+        prox(w + p, D, l1, l2, 1)
         if average != NULL and s >= steps.average_from:
             average[p] += w[p]

@@ -8,7 +8,8 @@ cdef class Model:
     theta : ndarray (network.size,): the weights of all layers, then their intercepts
     slots : ndarray (n_slots, network.size), the solver's state
     network : Network
-    l1, l2 : ndarray (network.n_weights,), the penalty of each weight in the units of theta
+    l1, l2 : ndarray (network.n_weights,), the penalty of each weight in the units of theta; or
+        both a number, that of all weights, if there are hidden layers
     hyper : dict with the solver's code and hyper-parameters
     average : float64 ndarray like theta, or None, the running sum of theta over steps
     max_grad_norm : float, 0 for no limit
@@ -31,8 +32,16 @@ cdef class Model:
             raise ValueError("too many slots, or not C-contiguous")
         if not slots.flags.behaved:
             raise ValueError("slots must be aligned and writable")
-        _vector(l1, theta.dtype, network.n_weights, "l1")
-        _vector(l2, theta.dtype, network.n_weights, "l2")
+        self.hyper.uniform = isinstance(l1, float) and isinstance(l2, float)
+        n_penalties = network.n_weights
+        if self.hyper.uniform:
+            if network.n_layers == 1:
+                raise ValueError("without hidden layers l1 and l2 must be arrays")
+            # as many as kernels look at in one go: of a chunk, or of a feature
+            n_penalties = max(CHUNK, network.units[1])
+            l1, l2 = np.full(n_penalties, l1, theta.dtype), np.full(n_penalties, l2, theta.dtype)
+        _vector(l1, theta.dtype, n_penalties, "l1")
+        _vector(l2, theta.dtype, n_penalties, "l2")
         _vector(average, np.dtype(np.float64), size, "average", True)
         self.theta, self.slots, self.l1, self.l2 = theta, slots, l1, l2
         self.average = average

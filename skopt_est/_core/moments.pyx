@@ -156,12 +156,12 @@ cdef void _column_squares(
             square[indices[p]] += w[i] * <double> x[p] * x[p]
 
 
-def squared_norms(X, shift=None, inv_scale=None):
-    """The squared norm of each row, seen as (x - shift) * inv_scale, float64; CSR takes no
+def squared_norms(X, int32_t[::1] rows, shift=None, inv_scale=None):
+    """The squared norms of these rows, seen as (x - shift) * inv_scale, float64; CSR takes no
     shift."""
     cdef Py_ssize_t d = n_columns(X)
     cdef bint dense = isinstance(X, np.ndarray)
-    out = np.zeros(X.shape[0])
+    out = np.zeros(rows.shape[0])
     if out.shape[0] == 0 or d == 0:
         return out
     cdef double[::1] norms = out
@@ -169,12 +169,15 @@ def squared_norms(X, shift=None, inv_scale=None):
     cdef const double[::1] scale = np.ones(d) if inv_scale is None else np.asarray(inv_scale, float)
     cdef const int32_t[::1] indices = np.arange(d, dtype=np.int32) if dense else X.indices
     cdef const int64_t[::1] indptr = (
-        np.arange(0, X.size + 1, d) if dense else X.indptr.astype(np.int64, copy=False))
+        np.zeros(1, np.int64) if dense else X.indptr.astype(np.int64, copy=False))
     cdef const float[::1] xf
     cdef const double[::1] xd
     values = X.ravel() if dense else X.data
     if centre.shape[0] != d or scale.shape[0] != d:
         raise ValueError(f"shift and inv_scale must have {d} entries, one a column")
+    if np.min(rows) < 0 or np.max(rows) >= X.shape[0]:
+        raise ValueError("rows holds an index that is not a row")
+    check_aligned(&rows[0], sizeof(int32_t))
     if not dense:
         check_csr(X, indices, indptr)
     if values.shape[0] == 0:
@@ -185,27 +188,30 @@ def squared_norms(X, shift=None, inv_scale=None):
         xf = values
         check_aligned(&xf[0], sizeof(float))
         with nogil:
-            _norms(&xf[0], indices, indptr, dense, centre, scale, norms)
+            _norms(&xf[0], indices, indptr, rows, dense, centre, scale, norms)
     else:
         xd = values
         check_aligned(&xd[0], sizeof(double))
         with nogil:
-            _norms(&xd[0], indices, indptr, dense, centre, scale, norms)
+            _norms(&xd[0], indices, indptr, rows, dense, centre, scale, norms)
     return out
 
 
 cdef void _norms(
-    const real* values, const int32_t[::1] indices, const int64_t[::1] indptr, bint dense,
-    const double[::1] centre, const double[::1] scale, double[::1] norms,
+    const real* values, const int32_t[::1] indices, const int64_t[::1] indptr,
+    const int32_t[::1] rows, bint dense, const double[::1] centre, const double[::1] scale,
+    double[::1] norms,
 ) noexcept nogil:
     cdef Py_ssize_t i
-    cdef int64_t p
+    cdef int64_t p, begin, end, d = centre.shape[0]
     cdef int32_t j
     cdef double x, total
     for i in range(norms.shape[0]):
         total = 0
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p - indptr[i]] if dense else indices[p]
+        begin = rows[i] * d if dense else indptr[rows[i]]
+        end = begin + d if dense else indptr[rows[i] + 1]
+        for p in range(begin, end):
+            j = indices[p - begin] if dense else indices[p]
             x = (values[p] - centre[j]) * scale[j]
             total += x * x
         norms[i] = total

@@ -1,10 +1,15 @@
 # Part of engine.pyx: raw predictions of a fitted network.
 
 cdef enum:
-    PREDICT_ELEMENTS = 1 << 16  # of the two widest layers of a block of rows: both stay in L2
+    # of the two widest layers of a block of rows: both stay in L2, or, beside weights that do so,
+    # too, in L1
+    PREDICT_ELEMENTS = 1 << 16
+    PREDICT_FEW = 1 << 14
+    FEW_WEIGHTS = 1 << 13
+    WHOLE_TILES = 84        # a multiple of the rows of a tile, whichever the vector unit
 
 
-def predict(X, coefs, intercepts, activations):
+def predict(X, coefs, intercepts, activations, bint finite_only=False):
     """Raw predictions, (n, outputs), in blocks of rows that stay in cache.
 
     Parameters
@@ -12,7 +17,10 @@ def predict(X, coefs, intercepts, activations):
     X : ndarray (n, d), C order, or canonical csr_matrix with int32 indices, float32 or float64
     coefs, intercepts : lists of C-ordered arrays of X's dtype, one a layer
     activations : codes, one a hidden layer
+    finite_only : return None if the numbers of some block of X don't have a finite sum
     """
+    cdef bint summable
+    cdef Py_ssize_t most_weights = 0
     cdef Py_ssize_t n_layers = len(coefs), level, widest = 1, rows, n
     cdef Rows source
     cdef Layer* layers
@@ -42,12 +50,17 @@ def predict(X, coefs, intercepts, activations):
         layers[level].n_in, layers[level].n_out = W.shape
         layers[level].W = _address(W)
         layers[level].b = _vector(b, dtype, d, f"the intercepts of layer {level}")
+        most_weights = max(most_weights, layers[level].n_in * layers[level].n_out)
         if level < n_layers - 1:
             _check_activation(activations[level])
             layers[level].activation = activations[level]
             widest = max(widest, layers[level].n_out)
     result = np.empty((n, d), dtype)
-    rows = min(max(PREDICT_ELEMENTS // (2 * widest), 16), BLOCK_ROWS, max(n, 1))
+    rows = PREDICT_FEW if most_weights <= FEW_WEIGHTS else PREDICT_ELEMENTS
+    rows = min(max(rows // (2 * widest), 16), BLOCK_ROWS)
+    if 2 * rows >= WHOLE_TILES:
+        rows = (rows + WHOLE_TILES // 2) // WHOLE_TILES * WHOLE_TILES
+    rows = min(rows, max(n, 1))
     buffers = np.empty(2 * rows * widest, dtype)
     place = <char*> _address(buffers)
     for level in range(n_layers - 1):
@@ -55,19 +68,31 @@ def predict(X, coefs, intercepts, activations):
     out = _address(result)
     with nogil:
         if is_float:
-            _predict(&source, layers, n_layers, rows, <float*> out)
+            summable = _predict(&source, layers, n_layers, rows, finite_only, <float*> out)
         else:
-            _predict(&source, layers, n_layers, rows, <double*> out)
-    return result
+            summable = _predict(&source, layers, n_layers, rows, finite_only, <double*> out)
+    return result if summable else None
 
 
-cdef int _predict(
-    const Rows* source, Layer* layers, Py_ssize_t n_layers, Py_ssize_t block_rows, real* result,
+cdef bint _predict(
+    const Rows* source, Layer* layers, Py_ssize_t n_layers, Py_ssize_t block_rows,
+    bint finite_only, real* result,
 ) except -1 nogil:
-    cdef Py_ssize_t start = 0, count, work = 0
+    """Whether the rows' numbers could be summed, if that was asked."""
+    cdef Py_ssize_t start = 0, count, work = 0, i
     cdef Layer* last = layers + n_layers - 1
+    cdef const real* block
+    cdef real total
     while start < source.n:
         count = min(block_rows, source.n - start)
+        if finite_only and source.indices == NULL:
+            # Here they come from memory; the layers find them in cache.
+            block = <const real*> source.values + start * source.d
+            total = 0
+            for i in range(count * source.d):
+                total += block[i]
+            if not isfinite(total):
+                return False
         last.out = result + start * last.n_out
         forward_rows(source, layers, n_layers, NULL, start, count,
                      <const real*> source.values + start * source.d, NULL, False)
@@ -77,4 +102,4 @@ cdef int _predict(
             work = 0
             with gil:
                 PyErr_CheckSignals()
-    return 0
+    return True

@@ -28,22 +28,28 @@ cdef inline void permute(int32_t* order, Py_ssize_t n, uint64_t* state) noexcept
         order[j] = swap
 
 
-cdef inline void shuffle(
-    const int32_t* rows, Py_ssize_t n, Py_ssize_t block, Py_ssize_t window, int32_t* blocks,
-    int32_t* order, uint64_t* state,
+cdef inline void visit_blocks(
+    const int32_t* rows, Py_ssize_t n, Py_ssize_t block, Py_ssize_t window, const int32_t* blocks,
+    Py_ssize_t place_of_last, Py_ssize_t start, Py_ssize_t count, int32_t* order, uint64_t* state,
 ) noexcept nogil:
-    """Blocks of so many rows in random order, then the rows of each window in random order.
-    blocks: room for their numbers."""
-    cdef Py_ssize_t n_blocks = (n + block - 1) // block, b, i, at = 0
-    for b in range(n_blocks):
-        blocks[b] = <int32_t> b
-    if block > 1:
-        permute(blocks, n_blocks, state)
-    for b in range(n_blocks):
-        for i in range(blocks[b] * block, min((blocks[b] + <Py_ssize_t> 1) * block, n)):
-            order[at] = rows[i]
+    """`count` rows from place `start` on, where a window begins: blocks of neighbours as they are
+    listed, then the rows of each window in random order.
+
+    The last block may lack some rows; place_of_last: where it is in the list.
+    """
+    cdef Py_ssize_t n_blocks = (n + block - 1) // block, lacking = n_blocks * block - n
+    cdef Py_ssize_t before = place_of_last * block, at = 0, b, i
+    if start >= before + block - lacking:
+        start += lacking
+    b, i = start // block, start % block
+    while at < count:
+        while at < count and i < block and blocks[b] * block + i < n:
+            order[at] = rows[blocks[b] * block + i]
             at += 1
+            i += 1
+        b += 1
+        i = 0
     at = 0
-    while at < n:
-        permute(order + at, min(window, n - at), state)
+    while at < count:
+        permute(order + at, min(window, count - at), state)
         at += window

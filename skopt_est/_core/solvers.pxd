@@ -30,6 +30,7 @@ cdef struct Hyper:
     bint nesterov
     double momentum, beta_1, beta_2, rho, epsilon
     double weight_decay         # adamw: weights shrink by rate * weight_decay before each step
+    bint uniform                # one penalty for all weights: l1 and l2 hold a chunk of it
 
 
 cdef inline real rsqrt_(real x) noexcept nogil:

@@ -24,10 +24,11 @@ cdef inline void catch_up_feature(
 ) noexcept nogil:
     """The k parameters of a feature, from p on, untouched by steps first, ..., now - 1. Their
     gradient is zero."""
-    cdef Py_ssize_t c, s
+    cdef Py_ssize_t c, s, at = 0 if h.uniform else p
     cdef real spare[CHUNK]
     if k >= SIDE_BY_SIDE:
-        if average == NULL and side_by_side(theta, slots, p, k, first, now, h, steps, l1, l2):
+        if average == NULL and side_by_side(
+                theta, slots, p, k, first, now, h, steps, l1 + at, l2 + at):
             return
         if now - first <= VECTOR_STEPS or (average != NULL and steps.decay_sum != NULL):
             for s in range(first, now):
@@ -38,8 +39,8 @@ cdef inline void catch_up_feature(
                     for c in range(p, p + k):
                         average[c] += theta[c]
             return
-    for c in range(p, p + k):
-        catch_up(theta, slots, c, first, now, h, steps, l1, l2, average)
+    for c in range(k):
+        catch_up(theta, slots, p + c, first, now, h, steps, l1 + at + c, l2 + at + c, average)
 
 
 cdef inline void touch(
@@ -116,7 +117,7 @@ cdef inline void step(
     double weight_decay,
 ) noexcept nogil:
     """Parameters lo to hi, in chunks small enough that D is still in cache for the prox."""
-    cdef Py_ssize_t n
+    cdef Py_ssize_t n, at
     cdef real kept = <real> (1 - c[0] * weight_decay)
     cdef int slot = slot_of_D(h.code)
     cdef real* D
@@ -127,7 +128,8 @@ cdef inline void step(
             scale(theta + lo, kept, n)
         data_step(theta + lo, grad + lo, slots, lo, D, n, h, c)
         if penalised:
-            prox(theta + lo, D, l1 + lo, l2 + lo, n)
+            at = 0 if h.uniform else lo
+            prox(theta + lo, D, l1 + at, l2 + at, n)
         lo += n
 
 
@@ -172,7 +174,9 @@ cdef inline void step_features(
         if h.weight_decay != 0:
             scale(w, <real> (1 - c[0] * h.weight_decay), q)
         data_step(w, g, parts, 0, D, q, h, c)
-        if penalised:
+        if penalised and h.uniform:
+            prox(w, D, l1, l2, q)
+        elif penalised:
             take(part_l1, l1, touched + first, n, k)
             take(part_l2, l2, touched + first, n, k)
             prox(w, D, part_l1, part_l2, q)

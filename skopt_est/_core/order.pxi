@@ -1,0 +1,62 @@
+# Part of engine.pyx: random words, and the order in which rows are visited.
+
+cdef uint64_t* _word(uint64_t[::1] state) except NULL:
+    if state.shape[0] != 1:
+        raise ValueError(f"state must be one word, got {state.shape[0]}")
+    check_aligned(&state[0], sizeof(uint64_t))
+    return &state[0]
+
+
+def next_word(uint64_t[::1] state):
+    """64 random bits; `state`, one word, goes on."""
+    return next_random_word(_word(state))
+
+
+def shuffled(const int32_t[::1] rows, uint64_t[::1] state):
+    """A random order of `rows`; `state`, one word, goes on."""
+    cdef uint64_t* word = _word(state)
+    out = np.array(rows, np.int32)
+    cdef int32_t[::1] order = out
+    if order.shape[0]:
+        with nogil:
+            permute(&order[0], order.shape[0], word)
+    return out
+
+
+def visit(
+    const int32_t[::1] rows, const int32_t[::1] blocks, Py_ssize_t block, Py_ssize_t window,
+    Py_ssize_t start, int32_t[::1] order, uint64_t[::1] state,
+):
+    """Fill `order` with some of `rows`, visited at random on two levels; `state`, one word, goes
+    on.
+
+    Parameters
+    ----------
+    blocks : an order of the blocks of `block` neighbours
+    window : so many rows, in the order of their blocks, are mixed
+    start : the first place in that order, a multiple of window
+    """
+    cdef uint64_t* word = _word(state)
+    cdef Py_ssize_t n = rows.shape[0], count = order.shape[0], place = 0, n_last = 0, b
+    cdef bint outside = False
+    if block < 1 or window < 1:
+        raise ValueError(f"block and window must be positive, got {block} and {window}")
+    if start < 0 or start > n - count or start % window:
+        raise ValueError(f"there are no {count} places from {start} on in windows of {window}")
+    block, window = min(block, max(n, 1)), min(window, max(n, 1))
+    if blocks.shape[0] != (n + block - 1) // block:
+        raise ValueError(f"{blocks.shape[0]} blocks of {block} are not {n} rows")
+    if count:
+        check_aligned(&order[0], sizeof(int32_t))
+        check_aligned(&rows[0], sizeof(int32_t))
+        check_aligned(&blocks[0], sizeof(int32_t))
+        for b in range(blocks.shape[0]):
+            outside |= blocks[b] < 0 or blocks[b] >= blocks.shape[0]
+            if blocks[b] == blocks.shape[0] - 1:
+                place = b
+                n_last += 1
+        if outside or n_last != 1:
+            raise ValueError("blocks must be an order of all blocks")
+        with nogil:
+            visit_blocks(
+                &rows[0], n, block, window, &blocks[0], place, start, count, &order[0], word)
