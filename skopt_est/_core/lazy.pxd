@@ -128,8 +128,9 @@ cdef inline bint side_by_side(
     real* w, real** slots, Py_ssize_t p, Py_ssize_t k, Py_ssize_t first, Py_ssize_t now,
     const Hyper* h, const Steps* steps, const real* l1, const real* l2,
 ) noexcept nogil:
-    """What `catch_up` does, for k parameters at once (l1, l2: theirs), where it is simple: no L1 term, and an L2
-    term that shrinks little on the way, so that powers are short series. False: nothing is done."""
+    """What `catch_up` does, for k parameters at once (l1 and l2 are theirs), where it is simple: no
+    L1 term, and an L2 term that shrinks little on the way, so that powers are short series. False:
+    nothing is done."""
     cdef int slot = slot_of_D(h.code)
     cdef bint momentum = h.code == ADAM or h.code == NADAM or h.code == AMSGRAD
     cdef double decayed, first_decay, second_decay, scale = 1
