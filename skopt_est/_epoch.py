@@ -17,6 +17,8 @@ from skopt_est.solvers import Solver
 Array = np.ndarray
 STEPS_AT_ONCE = 1 << 16
 """Of one call of the engine: bounds the memory for the numbers of each step."""
+STEPS_FORESEEN = 1 << 12
+"""Whose numbers are made at once where an epoch has few of them, at one rate."""
 ROWS_AT_ONCE = 1 << 18
 """The same for the order of the rows, unless there are many times as many."""
 
@@ -39,7 +41,12 @@ class Passes:
         # One number tells of all steps, but for CSR rows, whose absent features need tables.
         self.alike = self.constant and solver.steps_alike and not self.sparse
         longest = 1 if self.alike else min(self.n_batches, self.steps_at_once)
+        self.foreseen = self.constant and solver.steps_foreseen and 4 * longest <= STEPS_FORESEEN
+        if self.foreseen:
+            longest = STEPS_FORESEEN
         self.counts = np.arange(longest, dtype=np.float64)
+        # of steps from number `first` on, all at this rate
+        self.table, self.first, self.rate = np.empty((0, 4)), 0, 0.0
 
     @cached_property
     def scratch(self) -> engine.Scratch:
@@ -91,11 +98,23 @@ class Passes:
         t = state.n_updates + 1.0 + counts
         return state.rate * schedules.factors(settings.learning_rate, t, done, settings.power_t)
 
+    def _coefficients(self, rates: Array) -> Array:
+        """The numbers of the next steps, as many as there are rates."""
+        state, n = self.state, len(rates)
+        if not self.foreseen:
+            age = state.n_moments + 1.0 + self.counts[:n]
+            return self.solver.coefficients(age, rates, state.extras)
+        at = 0 if self.alike else state.n_moments - self.first
+        if state.rate != self.rate or not 0 <= at <= len(self.table) - n:
+            self.rate, self.first, at = state.rate, state.n_moments, 0
+            age = state.n_moments + 1.0 + self.counts[: 1 if self.alike else None]
+            self.table = self.solver.coefficients(age, np.full(len(age), state.rate), state.extras)
+        return self.table[at : at + n]
+
     def _steps(self, rows: Array, rates: Array) -> Array:
         state, average_from = self.state, self.settings.average_from
         n_steps = -(-len(rows) // self.settings.batch_size)
-        age = state.n_moments + 1.0 + self.counts[: len(rates)]
-        coefficients = self.solver.coefficients(age, rates, state.extras)
+        coefficients = self._coefficients(rates)
         options: dict[str, Any] = {}
         kept = self.solver.kept(rates)
         if self.sparse and (momentum := self.solver.momentum_of(coefficients)) is not None:

@@ -48,6 +48,11 @@ class Momentum(NamedTuple):
     decay_2: float
 
 
+def _power(beta: float, t: Array) -> Array:
+    """beta**t, as far as one less it tells the difference: powers that underflow take long."""
+    return np.power(beta, np.minimum(t, 50.0 / -np.log(beta)) if 0 < beta < 1 else t)
+
+
 @dataclass(frozen=True)
 class Solver:
     """What all solvers have.
@@ -71,6 +76,8 @@ class Solver:
     full_batch: ClassVar[bool] = False
     # Whether steps of the same rate are the same, whatever their number.
     steps_alike: ClassVar[bool] = True
+    # Whether a step's numbers follow from its own number and rate.
+    steps_foreseen: ClassVar[bool] = True
     # The rate of learning_rate_init="auto": of linear models on standardised rows (None: made from
     # the data), and of networks.
     auto_rate: ClassVar[float | None] = None
@@ -164,8 +171,8 @@ class Adam(Solver):
 
     def coefficients(self, t, rates, extras):
         out = super().coefficients(t, rates, extras)
-        out[:, 1] = rates / (1.0 - np.power(self.beta_1, t))
-        out[:, 2] = 1.0 / np.sqrt(1.0 - np.power(self.beta_2, t))
+        out[:, 1] = rates / (1.0 - _power(self.beta_1, t))
+        out[:, 2] = 1.0 / np.sqrt(1.0 - _power(self.beta_2, t))
         return out
 
     def momentum_of(self, coefficients):
@@ -206,6 +213,7 @@ class NAdam(Adam):
     / (sqrt(v̂) + epsilon)`` (Dozat 2016), as PyTorch has it."""
 
     name = "nadam"
+    steps_foreseen = False
     network_rate = 0.003
 
     def coefficients(self, t, rates, extras):

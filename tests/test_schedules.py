@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import reference
 
-from skopt_est import LinearRegression
+from skopt_est import LinearRegression, MLPRegressor, _epoch
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -204,3 +204,25 @@ def test_cosine_falls_from_the_full_rate_over_its_half_towards_zero():
     assert factors[50] == pytest.approx(0.5, rel=1e-12)
     assert np.all(np.diff(factors) < 0)
     assert 0 < factors[-1] < 1e-3
+
+
+@pytest.mark.parametrize("solver", ["adam", "amsgrad", "rmsprop", "adagrad", "nadam", "sgd"])
+def test_numbers_made_for_many_epochs_are_those_of_each(solver, monkeypatch):
+    """At one rate the steps' numbers are made ahead; they are the same bits, also where a fit goes
+    on, and with the adaptive rate that falls on the way."""
+    X, y = np.random.default_rng(0).standard_normal((2, 64, 3))
+    y = y[:, 0]
+
+    def weights():
+        model = MLPRegressor(hidden_layer_sizes=(4,), solver=solver, batch_size=16, max_iter=30)
+        model.set_params(random_state=0, tol=1e-3, learning_rate="adaptive", n_iter_no_change=3)
+        model.fit(X, y)
+        for _ in range(3):
+            model.partial_fit(X, y)
+        return model.coefs_[0]
+
+    ahead = weights()
+    monkeypatch.setattr(_epoch, "STEPS_FORESEEN", 0)
+    np.testing.assert_array_equal(ahead, weights())
+    monkeypatch.setattr(_epoch, "STEPS_FORESEEN", 64)  # some tables end within a training
+    np.testing.assert_array_equal(ahead, weights())
