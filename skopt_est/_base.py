@@ -99,8 +99,8 @@ class OptimizerEstimator(CallbackSupportMixin, StoredEstimator, metaclass=ABCMet
         partial: bool = False,
         classes: Any = None,
     ) -> Self:
-        # scikit-learn leaves parameters unchecked in partial_fit after its first call
-        self._validate_params()
+        if partial:  # whose parameters scikit-learn leaves unchecked after the first call
+            self._validate_params()
         check_arguments(
             self.scoring, X_val, y_val, sample_weight_val, partial and self.early_stopping
         )
