@@ -161,3 +161,31 @@ def test_a_nan_weight_makes_the_value_a_nan(engine, name, form):
     case.theta[2] = np.nan
     value, _ = case.engine(engine, np.float64)
     assert np.isnan(value)
+
+
+@pytest.mark.parametrize("d", [3, 20, 100])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_that_only_seem_to_follow_one_another(engine, d, dtype):
+    """Rows in sequence are read without looking at their numbers; these begin and end like that."""
+    rng = np.random.default_rng(d)
+    X = rng.standard_normal((64, d)).astype(dtype)
+    Y = rng.standard_normal((64, 1)).astype(dtype)
+    theta = rng.standard_normal(d + 1).astype(dtype)
+    network, code = engine.Network((d, 1)), engine.LOSS_CODES["squared_error"]
+    for order in (
+        [0, 2, 1, 3],
+        [5, 5, 6, 8],
+        [7, 9, 9, 10, 11],
+        np.r_[0, 1 + rng.permutation(62), 63],
+    ):
+        order, sums, grads = (
+            np.array(order, np.int32),
+            np.empty((2, 1)),
+            np.empty((2, d + 1), dtype),
+        )
+        engine.value_and_gradient(engine.Data(X, Y, code), theta, network, grads[0], order, sums[0])
+        engine.value_and_gradient(
+            engine.Data(X[order], Y[order], code), theta, network, grads[1], None, sums[1]
+        )
+        np.testing.assert_array_equal(sums[0], sums[1])
+        np.testing.assert_array_equal(grads[0], grads[1])

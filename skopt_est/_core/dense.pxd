@@ -8,6 +8,7 @@ from libc.stdint cimport int32_t
 from libc.string cimport memset
 
 from skopt_est._core.rows cimport CACHE_LINE, LANES, Rows, prefetch, skopt_prefetch
+from skopt_est._core.tiles cimport four_dots
 from skopt_est._core.types cimport real
 
 
@@ -44,6 +45,13 @@ cdef inline void group(
     are summed in the same way, so that bits don't depend on where in X a row is."""
     cdef Py_ssize_t i, j, place
     cdef real* copy
+    if order == NULL and count >= GROUP:
+        x[0] = <const real*> rows.values + at * rows.d
+        x[1] = x[0] + rows.d
+        x[2] = x[1] + rows.d
+        x[3] = x[2] + rows.d
+        if x[3] + columns.width <= <const real*> rows.values + rows.n * rows.d:
+            return
     for i in range(GROUP):
         place = at + min(i, count - 1)
         x[i] = <const real*> rows.values + (place if order == NULL else order[place]) * rows.d
@@ -54,26 +62,17 @@ cdef inline void group(
             x[i] = copy
 
 
-cdef inline void ask_for(
-    const Rows* rows, const int32_t* order, Py_ssize_t place, Py_ssize_t n, real like
-) noexcept nogil:
-    """Fetch the row at this place, if there is one, from memory while others are computed with."""
+cdef inline void ask_for(const Rows* rows, Py_ssize_t row, Py_ssize_t n, real like) noexcept nogil:
+    """Fetch this row, if it is one of n, from memory while others are computed with."""
     cdef const char* start
     cdef Py_ssize_t offset = 0, size = rows.d * <Py_ssize_t> sizeof(real)
-    if place >= n:
+    if row >= n:
         return
-    start = <const char*> (
-        <const real*> rows.values + (place if order == NULL else order[place]) * rows.d)
+    start = <const char*> (<const real*> rows.values + row * rows.d)
     while offset < size:
         skopt_prefetch(start + offset)
         offset += CACHE_LINE
     skopt_prefetch(start + size - 1)
-
-
-cdef inline bint in_sequence(
-    const int32_t* order, Py_ssize_t start, Py_ssize_t count
-) noexcept nogil:
-    return order == NULL or (count > 1 and order[start + count - 1] - order[start] == count - 1)
 
 
 cdef inline void dense_forward(
@@ -87,7 +86,7 @@ cdef inline void dense_forward(
     cdef const real* x[GROUP]
     cdef real sums[GROUP]
     cdef real intercept = b[0] if b != NULL else 0
-    cdef bint sequence = in_sequence(order, start, count)
+    cdef bint sequence = order == NULL
     cdef Py_ssize_t i, j
     for j in range(rows.d):
         scaled[j] = w[j] * inv_scale[j] if inv_scale != NULL else w[j]
@@ -95,35 +94,18 @@ cdef inline void dense_forward(
     if sequence and rows.d * <Py_ssize_t> sizeof(real) >= LONG_ROW:
         # From end to end before four at a time: the hardware fetches ahead at its full speed.
         skopt_read_through(
-            <const real*> rows.values + (start if order == NULL else order[start]) * rows.d,
-            count * rows.d * sizeof(real))
+            <const real*> rows.values + start * rows.d, count * rows.d * sizeof(real))
     while i < count:
         for j in range(GROUP if not sequence else 0):
             prefetch(rows, order, start + i + j, n, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
         if rows.shift == NULL:
-            forward(x[0], x[1], x[2], x[3], columns.width, shift, scaled, sums, False)
+            four_dots(x, columns.width, shift, scaled, False, sums)
         else:
-            forward(x[0], x[1], x[2], x[3], columns.width, shift, scaled, sums, True)
+            four_dots(x, columns.width, shift, scaled, True, sums)
         for j in range(min(GROUP, count - i)):
             z[i + j] = sums[j] + intercept
         i += GROUP
-
-
-cdef inline void forward(
-    const real* a, const real* b, const real* c, const real* e, Py_ssize_t width,
-    const real* shift, const real* w, real* sums, bint centred,
-) noexcept nogil:
-    cdef real s0 = 0, s1 = 0, s2 = 0, s3 = 0, mean = 0
-    cdef Py_ssize_t j
-    for j in range(LANES * (width // LANES)):
-        if centred:
-            mean = shift[j]
-        s0 += (a[j] - mean) * w[j]
-        s1 += (b[j] - mean) * w[j]
-        s2 += (c[j] - mean) * w[j]
-        s3 += (e[j] - mean) * w[j]
-    sums[0], sums[1], sums[2], sums[3] = s0, s1, s2, s3
 
 
 cdef inline void dense_backward(
@@ -131,22 +113,21 @@ cdef inline void dense_backward(
     const real* z, bint fresh, const Columns* columns, real* g,
 ) noexcept nogil:
     """g (d,) += rows' z; <- if fresh. These rows are in cache, so memory would have nothing to do:
-    as many of the next ones, of the n in order, are fetched meanwhile if they are short and come
-    in sequence."""
+    as many of the next ones are fetched meanwhile if they are short and come in sequence (half of
+    them already in the forward pass: tried, no faster)."""
     cdef const real* inv_scale = <const real*> rows.inv_scale
     cdef const real* shift = <const real*> columns.shift
     cdef real* sum = <real*> columns.sum
     cdef const real* x[GROUP]
     cdef real parts[GROUP]
     cdef real back
-    cdef bint fetch = (
-        in_sequence(order, start, count) and rows.d * <Py_ssize_t> sizeof(real) < LONG_ROW)
+    cdef bint fetch = order == NULL and rows.d * <Py_ssize_t> sizeof(real) < LONG_ROW
     cdef Py_ssize_t i, j
     memset(sum, 0, columns.width * sizeof(real))
     i = 0
     while i < count:
         for j in range(GROUP if fetch else 0):
-            ask_for(rows, order, start + count + i + j, n, <real> 0)
+            ask_for(rows, start + count + i + j, n, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
         for j in range(GROUP):
             parts[j] = z[i + j] if i + j < count else 0

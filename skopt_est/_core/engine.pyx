@@ -34,7 +34,9 @@ from skopt_est._core.losses cimport (
 )
 from skopt_est._core.products cimport add_scaled, add_transposed, multiply
 from skopt_est._core.random cimport mix, next_word as next_random_word, permute, visit_blocks
-from skopt_est._core.rows cimport LANES, Rows, gather, pick, sparse_backward, sparse_forward
+from skopt_est._core.rows cimport (
+    LANES, Rows, follow_on, gather, pick, sparse_backward, sparse_forward,
+)
 from skopt_est._core.single cimport PADDED_ROWS, Padded, rows_ahead, single_rows
 from skopt_est._core.solvers cimport (
     ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper, data_step,
@@ -128,6 +130,8 @@ cdef inline void _accumulate(
     cdef real factor = <real> share
     cdef const Drop* drop = &scratch.input_drop if scratch.input_drop.kept else NULL
     cdef bint in_place = scratch.in_place and drop == NULL
+    if in_place and order != NULL and follow_on(order, start, count):
+        start, n, order = order[start], rows.n, NULL
     if in_place:
         dense_forward(rows, order, start, count, n, <const real*> first.W,
                       <const real*> first.b, &scratch.columns, z)

@@ -87,6 +87,19 @@ cdef inline const real* gather(
     return buffer
 
 
+cdef inline bint follow_on(
+    const int32_t* order, Py_ssize_t start, Py_ssize_t count
+) noexcept nogil:
+    """Whether order[start:start + count] are rows that follow one another in X."""
+    cdef Py_ssize_t i
+    cdef int32_t first = order[start], jumps = 0
+    if order[start + count - 1] - first != count - 1:
+        return False
+    for i in range(count):
+        jumps |= order[start + i] - first - <int32_t> i
+    return jumps == 0
+
+
 cdef inline const real* pick(
     const real* values, const int32_t* order, Py_ssize_t start, Py_ssize_t count,
     Py_ssize_t columns, real* buffer,
