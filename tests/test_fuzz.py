@@ -109,7 +109,10 @@ REFUSED = {
         "X.indices",
     ),
     **{
-        f"a shape of {n, d} in {name}": (lambda call=call, X=X: call(X), "negative|one entry a row|array of shape")
+        f"a shape of {n, d} in {name}": (
+            lambda call=call, X=X: call(X),
+            "negative|one entry a row|array of shape",
+        )
         for (n, d), X in NEGATIVE.items()
         for name, call in {
             "Data": data,
