@@ -76,11 +76,12 @@ def run(
         loss = last_loss if np.array_equal(x, last_x) else objective.value(state.theta)
         score = trainer.score(state.theta) if trainer.score else None
         now = time.perf_counter()
-        trainer.enter(loss, score, None, now - clock)
+        finite = bool(np.isfinite(loss))
+        trainer.enter(loss, score, None, now - clock, finite=finite)
         clock = now
         if begun:
             begun = False
-            trainer.end_task(True)
+            trainer.end_task(finite)
 
     def callback(intermediate_result) -> None:
         nonlocal escaped
@@ -117,7 +118,9 @@ def run(
     if begun:
         trainer.end_task(False)  # a line search that found no lower point
     state.theta[:] = join(result.x)
-    if not np.isfinite(state.theta).all() or not np.isfinite(result.fun):
+    # result.fun may be of a point of the line search that was not taken
+    reached = result.fun, trainer.record.history[-1]["loss"]
+    if not (np.isfinite(state.theta).all() and np.isfinite(reached).all()):
         raise Diverged(
             "solver='lbfgs' met a non-finite objective from its first step on: scale the data "
             "and the target."

@@ -110,7 +110,7 @@ class Trainer:
         elif (value := self._ended()) > start + 0.1 * settings.magnitude:
             self._restore_after_rise(start, value)
             return
-        if not all(map(all_finite, self.state.slots)):
+        if self._overflowed():
             self._restore_after_overflow()
             return
         if monitor.stalled:
@@ -137,9 +137,11 @@ class Trainer:
         finite = self.epoch(done / horizon, 1 / horizon)
         if finite:
             self._halve_after_rise()
-        self.end_task(finite)
-        if not finite:
-            raise ValueError(self._divergence() + " The estimator is left as it was.")
+        overflowed = self._overflowed()
+        self.end_task(finite and not overflowed)
+        if not finite or overflowed:
+            why = self._overflow() if finite else self._divergence()
+            raise ValueError(why + " The estimator is left as it was.")
         self._leave_pending()
 
     def _leave_pending(self) -> None:
@@ -297,13 +299,20 @@ class Trainer:
             f"learning_rate_init. The weights of epoch {self.record.best_iter} are kept."
         )
 
+    def _overflowed(self) -> bool:
+        """Whether squares of gradients became infinite: what they divide did not move, nor will."""
+        return not all_finite(self.state.slots.ravel())
+
+    def _overflow(self) -> str:
+        return (
+            f"Gradients are too large for {self.state.theta.dtype.name}, which left weights where "
+            "they were. Scale the data or the target."
+        )
+
     def _restore_after_overflow(self) -> None:
-        """Squares of gradients became infinite: what they divide did not move."""
         self._go_back()
         self.record.warning = (
-            f"Gradients are too large for {self.state.theta.dtype.name}, which left weights where "
-            f"they were. Scale the data or the target. The weights of epoch "
-            f"{self.record.best_iter} are kept."
+            self._overflow() + f" The weights of epoch {self.record.best_iter} are kept."
         )
 
     def _go_back(self) -> None:

@@ -12,6 +12,7 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 
 from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor
+from skopt_est._core import simd
 
 ESTIMATORS = {
     cls.__name__: cls for cls in (LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor)
@@ -121,7 +122,7 @@ def main():
         for name, parts in every_fit()
         for what, array in zip(("parameters", "curves", "predictions"), parts, strict=True)
     }
-    np.savez(sys.argv[1], **arrays)
+    np.savez(sys.argv[1], simd=simd, **arrays)
 
 
 if __name__ == "__main__":

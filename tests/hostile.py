@@ -106,6 +106,10 @@ def hostile_csr(rng, X):
         indptr[rng.integers(len(indptr))] += (-1, 1, 1000, 2**30, -(2**30))[rng.integers(5)]
     elif part == 5:
         shape = X.shape[0] + int(rng.integers(-1, 2)), X.shape[1] + int(rng.integers(-2, 2))
+        if rng.random() < 0.3:
+            number = (-1, -2, -(2**31), -(2**63))[rng.integers(4)]
+            shape = (number, shape[1]) if rng.random() < 0.5 else (shape[0], number)
+            indptr = indptr[: max(shape[0], -1) + 1]
         return CSR(data, indices, indptr, shape)
     else:
         indices = indices[::-1]

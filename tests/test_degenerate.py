@@ -218,3 +218,63 @@ def test_any_scale_of_the_sample_weights(kind, solver, size):
         scaled.fit(X, y, sample_weight=size * weight)
     difference = np.abs(weights_of(plain) - weights_of(scaled)).max()
     assert difference <= 1e-3 * np.abs(weights_of(plain)).max()
+
+
+# The two precisions, and sizes of X and y at which their gradients are numbers, the squares not
+OVERFLOWS = {np.float32: 1e25, np.float64: 1e200}
+OF_SQUARES = ("adagrad", "rmsprop", "adam", "adamw", "nadam", "amsgrad")
+
+
+@pytest.mark.parametrize("dtype", OVERFLOWS)
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize(
+    "kind, solver", [case for case in CASES if case[1] in OF_SQUARES and case[0] != "network"]
+)
+def test_squares_of_gradients_that_overflow(kind, solver, form, dtype):
+    """fit warns and keeps finite weights and moments; partial_fit refuses and changes nothing."""
+    X, y = data(kind)
+    params = {} if kind in NETWORKS else {"precondition": False}
+    est = model(kind, solver=solver, batch_size=8, **params)
+    large = form((X * OVERFLOWS[dtype]).astype(dtype))
+    message = fit_or_say_why(est, large, y)
+    assert f"Gradients are too large for {np.dtype(dtype).name}" in message
+    assert "Scale the data" in message and f"epoch {est.best_iter_} are kept" in message
+
+    given = {} if kind in ("linear", "poisson") else {"classes": np.unique(y)}
+    new = model(kind, solver=solver, batch_size=8, **params)
+    with pytest.raises(ValueError, match=r"Gradients are too large.*left as it was"):
+        new.partial_fit(large, y, **given)
+    assert vars(new) == new.get_params()
+    new.partial_fit(form(X.astype(dtype)), y, **given)
+    before, weights = vars(new).copy(), weights_of(new)
+    # Predictions of a regression that was trained overflow as well.
+    why = "Gradients are too large" if given else "non-finite number"
+    with pytest.raises(ValueError, match=f"{why}.*cale the data.*left as it was"):
+        new.partial_fit(large, y)
+    assert vars(new) == before
+    np.testing.assert_array_equal(weights_of(new), weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        new.partial_fit(form(X.astype(dtype)), y)
+    assert (weights_of(new) != weights).any()
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_targets_whose_gradients_overflow(early_stopping):
+    X, y = data("poisson", n=80)
+    est = model("poisson", solver="adam", early_stopping=early_stopping)
+    message = fit_or_say_why(est, X.astype(np.float32), 1e25 * y)
+    assert "Gradients are too large for float32" in message
+    assert est.best_iter_ == 1 + (
+        np.argmax(est.validation_scores_) if early_stopping else np.argmin(est.loss_curve_)
+    )
+
+
+def test_lbfgs_from_where_there_is_no_objective():
+    """It fails, too, where the search for a lower point came by one with a finite objective."""
+    X, y = np.zeros((3, 5), np.float32), np.array([0.64, -1.19, 0.85])
+    X[1:, 2] = 1e26, 1e24
+    est = model("network", solver="lbfgs", hidden_layer_sizes=(3,), alpha=1e12, l1_ratio=0.5)
+    with pytest.raises(ValueError, match=r"non-finite objective.*scale the data"):
+        est.fit(X, y, sample_weight=[1.2e267, 1.4e222, 2.4e47])
+    assert vars(est) == est.get_params()

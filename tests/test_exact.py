@@ -3,6 +3,7 @@ scikit-learn's converged solvers are second witnesses."""
 
 import numpy as np
 import pytest
+import sklearn
 from exact import Objective, pointwise
 from problems import KINDS, PENALTIES, problem
 from scipy.optimize import minimize
@@ -14,6 +15,7 @@ from sklearn.linear_model import (
     QuantileRegressor,
     Ridge,
 )
+from sklearn.utils.fixes import parse_version
 
 SMOOTH = [kind for kind in KINDS if kind not in ("absolute_error", "quantile")]
 
@@ -135,7 +137,10 @@ def test_agrees_with_logistic_regression(kind, penalty, weighted):
     X, y, _ = objective(kind)
     weights = some_weights(len(y)) if weighted else np.ones(len(y))
     alpha, l1_ratio = PENALTIES[penalty].values()
+    # Before scikit-learn 1.8, where it became superfluous, `penalty` decided on `l1_ratio`.
+    old = parse_version(sklearn.__version__) < parse_version("1.8")
     model = LogisticRegression(
+        **({"penalty": "elasticnet"} if old and l1_ratio else {}),
         C=1 / (alpha * weights.sum()),
         l1_ratio=l1_ratio,
         solver="saga" if l1_ratio else "newton-cg",

@@ -89,6 +89,13 @@ FAR[4], BEFORE[4] = 3, -1
 FALLS, BEYOND = INDPTR.copy(), INDPTR.copy()
 FALLS[2], BEYOND[-1] = 10, 100
 
+NEGATIVE = {
+    shape: CSR(np.ones(0), INDICES[:0], INDPTR[: max(shape[0], -1) + 1].astype(np.int64), shape)
+    for shape in ((6, -1), (-1, 3), (-1, -1), (-2, 3))
+}
+for X in NEGATIVE.values():
+    X.indptr[:] = 0
+
 REFUSED = {
     "a column that is not there": (lambda: data(csr(indices=FAR)), "X.indices"),
     "a negative column": (lambda: data(csr(indices=BEFORE)), "X.indices"),
@@ -100,6 +107,23 @@ REFUSED = {
     "a bad column in column_squares": (
         lambda: moments.column_squares(csr(indices=FAR), ORDER, None),
         "X.indices",
+    ),
+    **{
+        f"a shape of {n, d} in {name}": (
+            lambda call=call, X=X: call(X),
+            "negative|one entry a row|array of shape",
+        )
+        for (n, d), X in NEGATIVE.items()
+        for name, call in {
+            "Data": data,
+            "predict": predict,
+            "column_squares": lambda X: moments.column_squares(X, ORDER, None),
+            "squared_norms": lambda X: moments.squared_norms(X, ORDER),
+        }.items()
+    },
+    "a shape of (6, -1) in squared_norms, with scales": (
+        lambda: moments.squared_norms(csr(shape=(6, -1)), ORDER, np.zeros(3), np.ones(3)),
+        "shift and inv_scale",
     ),
     "bad rows in squared_norms": (
         lambda: moments.squared_norms(csr(indptr=BEYOND), ORDER),
@@ -177,6 +201,26 @@ def test_bad_arguments_are_refused(name):
     call, message = REFUSED[name]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_nothing_is_divided_by_zero():
+    none, no_rows = np.zeros(6), np.empty((0, 3))
+    for X in (rows(), np.ones((6, 0), np.float32)):
+        zeros = np.zeros(X.shape[1])
+        for centre in (False, True):
+            for order, weight in ((ORDER, none), (ORDER[:0], None)):
+                mean, square = moments.column_moments(X, order, weight, centre)
+                np.testing.assert_array_equal([mean, square], [zeros, zeros])
+    for X in (csr(), sparse.csr_matrix((6, 3)), sparse.csr_matrix((6, 0))):
+        for order, weight in ((ORDER, none), (ORDER[:0], None)):
+            square = moments.column_squares(X, order, weight)
+            np.testing.assert_array_equal(square, np.zeros(X.shape[1]))
+    for X in (np.ones((6, 0)), sparse.csr_matrix((6, 0)), no_rows, sparse.csr_matrix(no_rows)):
+        np.testing.assert_array_equal(
+            moments.squared_norms(X, ORDER[: X.shape[0]]), np.zeros(X.shape[0])
+        )
+    for X in (no_rows, sparse.csr_matrix(no_rows)):
+        assert predict(X).shape == (0, 1)
 
 
 def test_huge_batches_and_blocks_are_all_rows():

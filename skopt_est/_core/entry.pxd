@@ -15,6 +15,8 @@ cdef inline const char* csr_fault(
     """What is wrong with a matrix of so many entries, or NULL."""
     cdef Py_ssize_t i
     cdef bint outside = False
+    if n < 0 or d < 0:      # then indptr may be empty
+        return "X.shape is negative"
     if indptr[0] != 0 or indptr[n] > n_entries:
         return "X.indptr does not begin with 0, or ends beyond the entries"
     for i in range(n):

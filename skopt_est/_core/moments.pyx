@@ -22,7 +22,7 @@ cdef Py_ssize_t n_columns(X) except? -1:
 cdef int check_csr(X, const int32_t[::1] indices, const int64_t[::1] indptr) except -1:
     cdef const char* fault
     cdef Py_ssize_t n = X.shape[0], n_entries = len(X.data)
-    if indptr.shape[0] != n + 1 or indices.shape[0] != n_entries:
+    if n < 0 or indptr.shape[0] != n + 1 or indices.shape[0] != n_entries:
         raise ValueError("X.indptr must have one entry a row and one more, X.indices one an entry")
     check_aligned(&indptr[0], sizeof(int64_t))
     check_aligned(&indices[0] if n_entries else NULL, sizeof(int32_t))
@@ -116,7 +116,8 @@ cdef void _moments(
 
 
 def column_squares(X, int32_t[::1] rows, row_weight):
-    """Weighted mean square of each column over these rows of a CSR matrix."""
+    """Weighted mean square of each column over these rows of a CSR matrix; 0 if they weigh
+    nothing."""
     out = np.zeros(n_columns(X))
     weights = np.ones(rows.shape[0])
     if row_weight is not None:
@@ -142,7 +143,7 @@ def column_squares(X, int32_t[::1] rows, row_weight):
         check_aligned(&xd[0], sizeof(double))
         with nogil:
             _column_squares(&xd[0], &indices[0], indptr, rows, w, square)
-    return out / weights.sum()
+    return out / (weights.sum() or 1.0)
 
 
 cdef void _column_squares(

@@ -104,7 +104,7 @@ cdef class Scratch:
         if network.units[0] != data.d:
             raise ValueError(f"the rows have {data.d} columns, the model {network.units[0]} inputs")
         data._check_outputs(k)
-        widest = max(widths[:-1], default=0)
+        widest = max(widths[:network.n_layers - 1], default=0)
         arrays = [
             zeros((rows, 1 if data.sparse else data.d), data.dtype),
             zeros((rows, data.target_columns), data.dtype),
