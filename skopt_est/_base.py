@@ -364,12 +364,14 @@ class OptimizerEstimator(CallbackSupportMixin, StoredEstimator, metaclass=ABCMet
         state, record = trainer.state, trainer.record
         self._set_parameters(theta, problem)
         self.history_ = record.history
-        self.n_iter_ = len(record.history) - trainer.begun
+        begun, known = trainer.begun, vars(self)
+        self.n_iter_ = len(record.history) - begun
         self.t_, self.n_updates_ = state.t, state.n_updates
-        self.loss_curve_ = record.losses()
+        scores = record.scores(begun, known.get("validation_scores_", []))
+        self.loss_curve_ = record.losses(begun, known.get("loss_curve_"))
         self.loss_ = self.loss_curve_[-1]
         self.best_loss_ = record.best_loss
-        self.validation_scores_ = record.scores()
+        self.validation_scores_ = scores
         self.best_validation_score_ = record.best_score
         self.best_iter_ = record.best_iter
         self._record = vars(record)

@@ -51,9 +51,14 @@ def panels(ax: Any, n: int, size: tuple[float, float]) -> np.ndarray:
 
 
 def label_outer(axes: np.ndarray, xlabel: str) -> None:
-    """Labels of an axis that panels share: below the last one only."""
+    """Labels of an axis that panels share: below the last one only, of those that are above each
+    other."""
+    left = axes[-1].get_position().x0
     for panel in axes[:-1]:
-        panel.tick_params(axis="x", which="both", labelbottom=False)
+        if abs(panel.get_position().x0 - left) < 1e-3:
+            panel.tick_params(axis="x", which="both", labelbottom=False)
+        else:
+            panel.set_xlabel(xlabel)
     axes[-1].set_xlabel(xlabel)
 
 

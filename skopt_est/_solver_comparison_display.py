@@ -228,7 +228,9 @@ class SolverComparisonDisplay:
                 handles=self.lines_, title="solver", loc="outside right upper", frameon=False
             )
         else:
-            axes[1].legend(title="solver")
+            # above the panels, as points may be anywhere in them
+            place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+            axes[0].legend(handles=self.lines_, ncols=4, frameon=False, **place)
         return self
 
     def _deviations(self, line: Any, std: Array, style: str | None) -> tuple[Any, Any]:

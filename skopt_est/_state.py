@@ -77,8 +77,12 @@ class Record:
     """Of a training that was cut short: what it was about, its best value, its stall so far, and
     the last value that gd compared."""
 
-    def losses(self) -> list[float]:
-        return [entry["loss"] for entry in self.history]
+    def losses(self, begun: int, before: list[float] | None) -> list[float]:
+        """By epoch. before: those of the first `begun` epochs, where they are known: a call of
+        partial_fit need not go through all the calls before it."""
+        if before is None or len(before) != begun:
+            begun, before = 0, []
+        return [*before, *(entry["loss"] for entry in self.history[begun:])]
 
     def judge(self, value: float, judged_by: str) -> None:
         """Let the last epoch be the best if its value, to be made smaller, is below all others
@@ -88,8 +92,13 @@ class Record:
         if value < self.best_value:
             self.best_value, self.best_iter = value, len(self.history)
 
-    def scores(self) -> list[float] | None:
-        scores = [entry["validation_score"] for entry in self.history]
+    def scores(self, begun: int, before: list[float] | None) -> list[float] | None:
+        """Likewise; None: there are none. before: None if the first `begun` epochs had none."""
+        scores = [entry["validation_score"] for entry in self.history[begun:]]
+        if begun and before is not None and len(before) == begun:
+            return [*before, *scores]
+        if begun and (before is not None or any(score is not None for score in scores)):
+            scores = [entry["validation_score"] for entry in self.history]
         return None if all(score is None for score in scores) else scores
 
     def add(self, loss: float, score: float | None, rate: float | None, seconds: float) -> None:

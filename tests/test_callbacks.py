@@ -1,5 +1,6 @@
 """scikit-learn's callbacks: what they are told, when, and what they can do."""
 
+import importlib
 import pickle
 import subprocess
 import sys
@@ -8,16 +9,20 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.fixes import parse_version
 
 from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor, _callbacks
 
-callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks since 1.9")
+if parse_version(sklearn.__version__) < parse_version("1.9"):
+    pytest.skip("scikit-learn has callbacks since 1.9", allow_module_level=True)
+callback = importlib.import_module("sklearn.callback")
 
 EVERY = [LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor]
 SOLVERS = ["gd", "sgd", "adam", "lbfgs"]

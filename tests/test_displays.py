@@ -429,10 +429,28 @@ def test_a_comparison_in_axes_of_the_user_has_its_legend_there(search):
     figure, axes = plt.subplots(1, 2)
     display = SolverComparisonDisplay.from_estimator(search, ax=axes, line_kw={"linewidth": 7})
     assert list(display.axes_) == list(axes) and not figure.legends
-    assert legend_of(axes[1]) == SOLVERS
+    assert legend_of(axes[0]) == SOLVERS
     assert display.lines_[0].get_linewidth() == 7
     divided = SolverComparisonDisplay.from_estimator(search, ax=plt.subplots(1, 2)[1][0])
     assert divided.axes_.shape == (2,)
+    for shown in (display, divided):
+        shown.figure_.canvas.draw()
+        legend = shown.axes_[0].get_legend().get_window_extent()
+        assert not any(legend.overlaps(panel.get_window_extent()) for panel in shown.axes_)
+
+
+def test_only_panels_above_each_other_share_their_labels(search):
+    def labelled(axes):
+        SolverComparisonDisplay.from_estimator(search, ax=axes)
+        axes[0].figure.canvas.draw()
+        return [
+            (panel.get_xlabel(), any(t.get_visible() for t in panel.get_xticklabels()))
+            for panel in axes
+        ]
+
+    there = ("learning_rate_init", True)
+    assert labelled(plt.subplots(1, 2)[1]) == [there, there]
+    assert labelled(plt.subplots(2, 1)[1]) == [("", False), there]
 
 
 def test_searches_are_refused_with_what_was_given(search):

@@ -258,6 +258,38 @@ def test_ensembles_route_to_their_members():
     assert_same(stack.estimators_[0], clone(est).fit(X, y, sample_weight=weight))
 
 
+# -- where routing ends: what docs/pipelines.md warns of -------------------------------------------
+
+
+class Seen(LinearRegression):
+    """Notes how many rows it got."""
+
+    rows: list[tuple[int, int]] = []
+
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        self.rows.append((len(X), len(X_val)))
+        return super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val)
+
+
+@pytest.mark.parametrize(("n_val", "seen"), [(130, 65), (129, 129)])
+def test_a_search_cuts_what_is_as_long_as_the_training_rows(n_val, seen):
+    X, y, _ = data(Seen())
+    Seen.rows.clear()
+    est = Seen(max_iter=2).set_fit_request(X_val=True, y_val=True)
+    GridSearchCV(est, {"alpha": [0.1]}, cv=2, refit=False).fit(
+        X, y, X_val=X[:n_val], y_val=y[:n_val]
+    )
+    assert Seen.rows == [(65, seen)] * 2
+
+
+def test_stacking_hands_validation_rows_to_the_final_estimator_too():
+    est = LogisticRegression(max_iter=2).set_fit_request(X_val=True, y_val=True)
+    X, y, extra = data(est)
+    stack = StackingClassifier([("a", est)], clone(est), cv=2)
+    with pytest.raises(ValueError, match=r"X has 3 features.* 1 features"):
+        stack.fit(X, y, X_val=extra["X_val"], y_val=extra["y_val"])
+
+
 # -- frames ------------------------------------------------------------------------------------
 
 

@@ -163,3 +163,42 @@ def test_rare_features_under_a_strong_l2_shrink_alike_dense_and_sparse(solver, a
         with pytest.warns(ConvergenceWarning):
             coefs.append(est.fit(X, y).coef_.copy())
     assert np.linalg.norm(coefs[0] - coefs[1]) < 0.01 * np.linalg.norm(coefs[0])
+
+
+class Unread(dict):
+    def __getitem__(self, key):
+        raise AssertionError(f"{key} of an earlier epoch was read")
+
+
+@pytest.mark.parametrize("scored", [False, True])
+def test_a_call_does_not_read_the_records_of_all_calls_before(scored):
+    X, y = problem()
+    held = {"X_val": X[:50], "y_val": y[:50]} if scored else {}
+    est, expected = (LinearRegression(random_state=0) for _ in range(2))
+    for _ in range(3):
+        est.partial_fit(X, y, **held)
+        expected.partial_fit(X, y, **held)
+    est.history_[:] = [Unread(entry) for entry in est.history_]
+    for _ in range(2):
+        est.partial_fit(X, y, **held)
+        expected.partial_fit(X, y, **held)
+    assert est.loss_curve_ == expected.loss_curve_ and len(est.loss_curve_) == 5
+    assert est.validation_scores_ == expected.validation_scores_
+    assert (est.validation_scores_ is not None) == scored
+
+
+def test_validation_scores_may_begin_and_end_with_any_call():
+    X, y = problem()
+    held = {"X_val": X[:50], "y_val": y[:50]}
+    est = LinearRegression(random_state=0).partial_fit(X, y).partial_fit(X, y)
+    assert est.validation_scores_ is None
+    est.partial_fit(X, y, **held).partial_fit(X, y)
+    assert [score is None for score in est.validation_scores_] == [True, True, False, True]
+    assert est.validation_scores_ == [entry["validation_score"] for entry in est.history_]
+    # a list that was changed is made anew
+    est.loss_curve_.clear()
+    est.validation_scores_.clear()
+    est.partial_fit(X, y)
+    assert est.loss_curve_ == [entry["loss"] for entry in est.history_]
+    assert est.validation_scores_ == [entry["validation_score"] for entry in est.history_]
+    assert est.fit(X, y).validation_scores_ is None
