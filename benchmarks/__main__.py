@@ -10,7 +10,7 @@ from benchmarks import report
 
 COMMANDS = (
     *("epochs", "mlp", "inference", "optimum", "real", "search", "fixed", "memory", "growth"),
-    *("networks", "rare", "rates", "solvers"),
+    *("networks", "rare", "rates", "solvers", "bounds"),
     *("compare", "readme"),
 )
 ABOUT = """\
