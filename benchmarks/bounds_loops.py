@@ -10,8 +10,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-
-from benchmarks import problems
+from scipy import sparse
 
 SOURCE = Path(__file__).with_name("bounds.c")
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
@@ -66,7 +65,8 @@ class Loops:
         n = 1 << max(1, (ROW_BYTES // (width * self.dtype.itemsize)).bit_length() - 1)
         X, y, w, G = (self.aligned(*shape) for shape in ((n, width), (n,), (width,), (width,)))
         X[:, self.columns :] = w[:] = 0
-        X[:, : self.columns], y[:] = problems.dense(n, self.columns, self.dtype)
+        X[:, : self.columns] = np.random.default_rng(0).standard_normal((n, self.columns))
+        y[:] = X[:, : self.columns // 2].sum(axis=1) > 0
         state = (w, G) if rule == "adagrad" else (w,)
         return lambda: self(f"{rule}_steps", X, y, n, count, RATE, *state), X, y, w
 
@@ -84,17 +84,20 @@ class Loops:
         order = rng.permutation(50).astype(np.int32)
         rest = self.columns % (64 // self.dtype.itemsize)
         twice = self.columns - 64 // self.dtype.itemsize  # the last vector reads some again
-        read = X.sum() + (X[:, twice : self.columns - rest].sum() if rest else 0)
-        results = [(self("read_rows", X, o, 50), read) for o in (None, order)]
-        sparse, labels = problems.csr(50, self.columns, 5)
-        sparse, labels = sparse.astype(self.dtype), labels.astype(self.dtype)
+        read = X.sum(axis=1) + X[:, twice : self.columns - rest].sum(axis=1) * (rest > 0)
+        results = [
+            (self("read_rows", X, None, 30), read[:30].sum()),
+            (self("read_rows", X, order, 30), read[order[:30]].sum()),
+        ]
+        rows = sparse.csr_matrix(X * (rng.random(X.shape) < 0.3) / 9, dtype=self.dtype)
+        labels = rng.integers(2, size=50).astype(self.dtype)
         for rule in ("sgd", "adagrad"):
             call, X, y, w = self.steps(rule, 50)
             call()
             results.append((w, textbook(rule, X, y, np.arange(50) % len(X))))
-            call, cells = self.sparse(rule, sparse, labels, order)
+            call, cells = self.sparse(rule, rows, labels, order)
             call()
-            results.append((cells[:, 0], textbook(rule, sparse.toarray(), labels, order)))
+            results.append((cells[:, 0], textbook(rule, rows.toarray(), labels, order)))
         tolerance = 1e3 * np.finfo(self.dtype).eps
         for found, expected in results:
             size = np.abs(expected).max()
