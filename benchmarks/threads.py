@@ -36,6 +36,7 @@ TABLES = {
     "100k x 100 float64": (100_000, 100, np.float64),
     "1M x 28 float32": (1_000_000, 28, np.float32),
 }
+README = ("what", "size", "1 thread ms", "2 threads ms", "x", "same bits")
 RELU = engine.ACTIVATION_CODES["relu"]
 pool = ThreadPoolExecutor(2)
 
