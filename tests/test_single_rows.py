@@ -92,6 +92,20 @@ def test_single_rows_equal_the_general_path(solver, dtype, precondition, fit_int
         np.testing.assert_allclose(fused.loss_curve_, general.loss_curve_, rtol=bound)
 
 
+@pytest.mark.parametrize("scale", [1e-18, 1e-12, 1e-4, 1e4, 1e12, 1e17])
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-5), (np.float64, 1e-13)])
+def test_roots_of_small_and_large_squares(dtype, tolerance, scale):
+    """Adagrad's roots and divisions are estimates made precise, where the processor has such."""
+    X, y, _ = make_data("squared_error")
+    X, y = X.astype(dtype), (scale * y).astype(dtype)
+    params = {"solver": "adagrad", "batch_size": 1, "learning_rate_init": 0.1 * scale}
+    params |= {"precondition": False, "max_iter": 3, "alpha": 1e-3, "l1_ratio": 0.3}
+    params |= {"epsilon": 1e-10 * scale}
+    single, general = (fit("squared_error", X, y, None, **params, **more) for more in ({}, GENERAL))
+    assert distance(weights_of(single), weights_of(general)) < tolerance
+    assert np.abs(weights_of(single)).max() > 1e-3 * scale
+
+
 def test_one_row_alone_and_a_second_epoch_of_single_rows():
     X, y = np.array([[2.0, -1.0]]), np.array([3.0])
     params = {"solver": "sgd", "batch_size": 1, "learning_rate_init": 0.1, "alpha": 0.0}

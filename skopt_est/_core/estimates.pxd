@@ -1,6 +1,7 @@
 # Adagrad's step on one dense row where the processor has estimates of roots and reciprocals
-# (AVX-512). Root and division of eight doubles take 40 cycles in which nothing else starts, and the
-# next row waits for them. Estimates of 14 bits are made precise by Newton's method, to an ulp or two.
+# (AVX-512). Root and division of eight doubles take 40 cycles in which nothing else starts, and
+# the next row waits for them. Estimates of 14 bits are made precise by Newton's method, to an ulp
+# or two.
 
 
 cdef extern from *:
