@@ -10,7 +10,7 @@ from benchmarks import report
 
 COMMANDS = (
     *("epochs", "mlp", "inference", "optimum", "real", "search", "fixed", "memory", "growth"),
-    *("networks", "rare", "rates", "solvers"),
+    *("networks", "rare", "rates", "solvers", "bounds", "threads"),
     *("compare", "readme"),
 )
 ABOUT = """\
@@ -24,7 +24,8 @@ of the others is shown. Close other programs: ratios within one run are what cou
 depend on the machine.
 
 Columns: `x` is how many times as fast ours is, `± %` half the spread of the middle half of the
-rounds' ratios, and `reach` the ratio (or the bound) that the project wants to hold.
+rounds' ratios, and `reach` the ratio (or the bound) that the project wants to hold; `bounds` tells
+which ratios the machine allows.
 """
 
 

@@ -39,8 +39,8 @@ def add_arguments(parser) -> None:
     timing.add_repeats(parser)
 
 
-def fit(estimator, hidden, batch, X, y, epochs):
-    """The last loss of a fit of exactly so many epochs."""
+def trained(estimator, hidden, batch, X, y, epochs):
+    """The model of a fit of exactly so many epochs."""
     model = estimator(
         hidden,
         batch_size=batch,
@@ -53,7 +53,12 @@ def fit(estimator, hidden, batch, X, y, epochs):
     model.fit(X, y)
     if model.n_iter_ != epochs:
         raise RuntimeError(f"{model.n_iter_} epochs in place of {epochs}")
-    return model.loss_
+    return model
+
+
+def fit(*arguments) -> float:
+    """The last loss of such a fit."""
+    return trained(*arguments).loss_
 
 
 def fit_torch(hidden, batch, X, y, epochs):

@@ -68,6 +68,8 @@ sphinx_gallery_conf = {
     # The others start processes that import the script, which only works from a command line.
     "filename_pattern": r"/(compare_solvers|mlp_vs_sklearn|overfitting)\.py$",
     "reset_argv": "gallery_arguments.reset_argv",
+    # of the scripts that draw nothing
+    "default_thumb_file": str(HERE / "images" / "growth.png"),
     "doc_module": ("skopt_est",),
     "backreferences_dir": "api/backreferences",
     "inspect_global_variables": False,

@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, cross_val_score
 
-from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor
+from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor, _lbfgs
 from skopt_est.solvers import LINEAR_SOLVERS, SOLVERS
 
 ESTIMATORS = {
@@ -270,17 +270,21 @@ def test_targets_whose_gradients_overflow(early_stopping):
     )
 
 
-def test_lbfgs_from_where_there_is_no_objective():
-    """Either it went on from a point with a finite objective that the search for a lower one came
-    by, as with scipy before 1.15, or it fails."""
+def test_lbfgs_from_where_there_is_no_objective(monkeypatch):
+    """It fails, too, where the search for a lower point came by one with a finite objective, which
+    is then what scipy tells."""
     X, y = np.zeros((3, 5), np.float32), np.array([0.64, -1.19, 0.85])
     X[1:, 2] = 1e26, 1e24
     est = model("network", solver="lbfgs", hidden_layer_sizes=(3,), alpha=1e12, l1_ratio=0.5)
-    try:
-        est.fit(X, y, sample_weight=[1.2e267, 1.4e222, 2.4e47])
-    except ValueError as error:
-        assert re.search(r"non-finite objective.*scale the data", str(error))
+    minimize = _lbfgs.minimize
+
+    def came_by(*args, **kwargs):
+        result = minimize(*args, **kwargs)
+        result.fun = 0.5
+        return result
+
+    for search in (minimize, came_by):
+        monkeypatch.setattr(_lbfgs, "minimize", search)
+        with pytest.raises(ValueError, match=r"non-finite objective.*scale the data"):
+            est.fit(X, y)
         assert vars(est) == est.get_params()
-    else:
-        assert np.isfinite(est.loss_curve_).all() and np.isfinite(est.best_loss_)
-        assert np.isfinite(weights_of(est)).all()

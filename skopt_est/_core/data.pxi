@@ -81,6 +81,7 @@ cdef class Data:
     cdef int loss_code
     cdef object _params, _scales, _shift, _keep, _Y, _X, _indptr
     cdef double[::1] params, scales     # of each output
+    cdef Py_ssize_t n_params            # 0: they are not made yet
     cdef readonly object dtype
 
     def __init__(
@@ -134,8 +135,9 @@ cdef class Data:
         cdef Py_ssize_t expected = 1 if self.loss_code == LOG_LOSS_MULTINOMIAL else k
         if self.target_columns != expected:
             raise ValueError(f"Y has {self.target_columns} columns, the model {k} outputs")
-        if self.params is None or self.params.shape[0] != k:
+        if self.n_params != k:
             self._check_classes(k)
             self.params = np.array(np.broadcast_to(np.asarray(self._params, np.float64), (k,)))
             self.scales = np.array(np.broadcast_to(np.asarray(self._scales, np.float64), (k,)))
+            self.n_params = k
         return 0

@@ -176,11 +176,11 @@ def squared_norms(X, int32_t[::1] rows, shift=None, inv_scale=None):
     values = X.ravel() if dense else X.data
     if centre.shape[0] != d or scale.shape[0] != d:
         raise ValueError(f"shift and inv_scale must have {d} entries, one a column")
+    if not dense:
+        check_csr(X, indices, indptr)
     if np.min(rows) < 0 or np.max(rows) >= X.shape[0]:
         raise ValueError("rows holds an index that is not a row")
     check_aligned(&rows[0], sizeof(int32_t))
-    if not dense:
-        check_csr(X, indices, indptr)
     if values.shape[0] == 0:
         return out
     check_aligned(&centre[0], sizeof(double))

@@ -56,6 +56,14 @@ cdef inline void prefetch(
     skopt_prefetch(start + size - 1)
 
 
+cdef inline void prefetch_number(
+    const real* of_rows, const int32_t* order, Py_ssize_t at, Py_ssize_t n
+) noexcept nogil:
+    """The same for an array with a number for each row, or NULL."""
+    if of_rows != NULL and at + ROWS_AHEAD < n:
+        skopt_prefetch(of_rows + order[at + ROWS_AHEAD])
+
+
 cdef inline const real* gather(
     const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
     bint copy, real* buffer,

@@ -4,8 +4,9 @@
 # since a load that spans two smaller stores, of a loop's vector part and its rest, stalls.
 from libc.stdint cimport int32_t
 
+from skopt_est._core.estimates cimport SKOPT_ESTIMATES, skopt_adagrad, skopt_adagradf
 from skopt_est._core.losses cimport point_alone
-from skopt_est._core.rows cimport LANES, Rows, prefetch
+from skopt_est._core.rows cimport LANES, Rows, prefetch, prefetch_number
 from skopt_est._core.solvers cimport ADAGRAD, Hyper, magnitude, rsqrt_
 from skopt_est._core.types cimport real
 
@@ -93,6 +94,12 @@ cdef inline void adagrad_row(
     w <- S(w q - eta g, eta l1) / (q + eta l2)."""
     cdef Py_ssize_t j
     cdef real g, q, moved, size
+    if SKOPT_ESTIMATES:
+        if real is float:
+            skopt_adagradf(w, G, a, gradient, eta, eps, l1, l2, LANES * blocks)
+        else:
+            skopt_adagrad(w, G, a, gradient, eta, eps, l1, l2, LANES * blocks)
+        return
     for j in range(LANES * blocks):
         g = gradient * a[j]
         G[j] += g * g
@@ -136,6 +143,8 @@ cdef inline double rows_ahead(
     for s in range(start, stop):
         row = order[s]
         prefetch(rows, order, s, n, <real> 0)
+        prefetch_number(targets, order, s, n)
+        prefetch_number(weights, order, s, n)
         weight = scale * weights[row] if weights != NULL else scale
         value = point_alone(loss, targets[row], z + b, param, &gradient)
         total += weight * value
@@ -178,6 +187,8 @@ cdef inline double single_rows(
         if bias != NULL:
             z += bias[0]
         prefetch(rows, order, s, n, <real> 0)
+        prefetch_number(targets, order, s, n)
+        prefetch_number(weights, order, s, n)
         if s + 1 < stop:
             load(rows, order[s + 1], p, following)     # needs nothing of this step
         weight = scale * weights[row] if weights != NULL else scale
