@@ -18,7 +18,7 @@ def plain_rows(estimator: Any, X: Any) -> bool:
     return (
         type(X) is np.ndarray
         and X.ndim == 2
-        and X.shape[1] == estimator.n_features_in_
+        and X.shape[1] == getattr(estimator, "n_features_in_", None)
         and X.shape[0] > 0
         and X.dtype.char in "fd"
         and X.dtype.isnative

@@ -20,7 +20,7 @@ STEPS_AT_ONCE = 1 << 16
 STEPS_FORESEEN = 1 << 12
 """Whose numbers are made at once where an epoch has few of them, at one rate."""
 ROWS_AT_ONCE = 1 << 18
-"""The same for the order of the rows, unless there are many times as many."""
+"""The same for the order of the rows, but a sixteenth of them at least."""
 
 
 class Passes:
@@ -45,8 +45,8 @@ class Passes:
         if self.foreseen:
             longest = STEPS_FORESEEN
         self.counts = np.arange(longest, dtype=np.float64)
-        # of steps from number `first` on, all at this rate
-        self.table, self.first, self.rate = np.empty((0, 4)), 0, 0.0
+        # the numbers of steps from `cached_from` on, all at `cached_rate`
+        self.cached_table, self.cached_from, self.cached_rate = np.empty((0, 4)), 0, 0.0
 
     @cached_property
     def scratch(self) -> engine.Scratch:
@@ -104,12 +104,14 @@ class Passes:
         if not self.foreseen:
             age = state.n_moments + 1.0 + self.counts[:n]
             return self.solver.coefficients(age, rates, state.extras)
-        at = 0 if self.alike else state.n_moments - self.first
-        if state.rate != self.rate or not 0 <= at <= len(self.table) - n:
-            self.rate, self.first, at = state.rate, state.n_moments, 0
+        at = 0 if self.alike else state.n_moments - self.cached_from
+        if state.rate != self.cached_rate or not 0 <= at <= len(self.cached_table) - n:
+            self.cached_rate, self.cached_from, at = state.rate, state.n_moments, 0
             age = state.n_moments + 1.0 + self.counts[: 1 if self.alike else None]
-            self.table = self.solver.coefficients(age, np.full(len(age), state.rate), state.extras)
-        return self.table[at : at + n]
+            self.cached_table = self.solver.coefficients(
+                age, np.full(len(age), state.rate), state.extras
+            )
+        return self.cached_table[at : at + n]
 
     def _steps(self, rows: Array, rates: Array) -> Array:
         state, average_from = self.state, self.settings.average_from

@@ -59,7 +59,8 @@ class Objective(NamedTuple):
         return self._penalties(theta)[1]
 
     def penalty_function(self) -> Callable[[Array], float]:
-        """`penalty`, for many calls: what does not change is found out once."""
+        """`penalty`, for many calls: what does not change is found out once. Where units are one,
+        the others ask this function; where not, it asks them."""
         if not (self.l1.any() or self.l2.any()):
             return lambda theta: 0.0
         if (self.unit != 1).any():

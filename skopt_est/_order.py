@@ -41,8 +41,9 @@ def visiting_order(
     while drawn < n or waiting:
         windows = -(-max(size - waiting, 0) // window)
         count = min(windows * window, n - drawn)
-        place = order[waiting : waiting + count]
-        engine.visit(rows, blocks, BLOCK, window, drawn, place, rng)
+        if count:  # else what waits is the rest
+            place = order[waiting : waiting + count]
+            engine.visit(rows, blocks, BLOCK, window, drawn, place, rng)
         drawn, waiting = drawn + count, waiting + count
         part = min(size, waiting)
         yield order[:part]

@@ -13,7 +13,7 @@ from skopt_est._threads import one_blas_thread
 
 Array = np.ndarray
 # Rows that are converted at a time
-ROWS_AT_ONCE = 4096
+CONVERTED_ROWS = 4096
 # Elements of the largest layer below which no product goes to BLAS and its threads
 LEAST_FOR_BLAS = 1 << 16
 
@@ -46,7 +46,7 @@ def _through_layers(
     finite_only: bool = False,
 ) -> Array | None:
     """None if only finite predictions are wanted, and some sum of X's numbers is not finite."""
-    dtype = np.result_type(X.dtype, *(W.dtype for W in coefs))
+    dtype = np.result_type(X.dtype, *(part.dtype for part in (*coefs, *intercepts)))
     # as they are, unless X is more precise or somebody put others in their place
     coefs = [np.ascontiguousarray(W, dtype) for W in coefs]
     intercepts = [np.ascontiguousarray(b, dtype) for b in intercepts]
@@ -58,7 +58,7 @@ def _through_layers(
         if X.dtype == dtype:
             return engine.predict(X, *layers)
         parts = [
-            engine.predict(X[i : i + ROWS_AT_ONCE].astype(dtype), *layers)
-            for i in range(0, n, ROWS_AT_ONCE)
+            engine.predict(X[i : i + CONVERTED_ROWS].astype(dtype), *layers)
+            for i in range(0, n, CONVERTED_ROWS)
         ]
     return None if any(part is None for part in parts) else np.concatenate(parts)

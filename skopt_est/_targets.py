@@ -35,15 +35,26 @@ def class_indices(y: Array, classes: Array, dtype: np.dtype, argument: str) -> A
     codes = np.empty(len(y), dtype)
     for piece in pieces(len(y)):
         some = y[piece]
-        found = np.minimum(np.searchsorted(classes, some), len(classes) - 1)
-        if not (classes[found] == some).all():
-            unseen = np.setdiff1d(y, classes).tolist()
+        try:
+            found = np.minimum(np.searchsorted(classes, some), len(classes) - 1)
+            known = bool(np.all(classes[found] == some))
+        except TypeError:  # a label that doesn't sort with the classes
+            known = False
+        if not known:
             raise ValueError(
-                f"{argument} has the labels {unseen}, which are not among the classes "
+                f"{argument} has the labels {_unseen(y, classes)}, which are not among the classes "
                 f"{classes.tolist()}."
             )
         codes[piece] = found
     return codes
+
+
+def _unseen(y: Array, classes: Array) -> list:
+    labels = set(y[~np.isin(y, classes)].tolist())
+    try:
+        return sorted(labels)
+    except TypeError:
+        return sorted(labels, key=repr)
 
 
 def weights_of(sample_weight, X, argument: str) -> Array | None:

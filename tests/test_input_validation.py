@@ -302,3 +302,11 @@ def test_partial_fit_that_explodes_never_leaves_nan_in_the_weights(solver):
     assert np.isfinite(est.intercept_)
     # gd meets its loss before its step, so a first huge step still counts as finite
     assert solver == "gd" or np.abs(est.predict(X)).max() < 100
+
+
+@pytest.mark.parametrize("odd", [1, None, float("nan")])
+def test_a_label_that_does_not_sort_with_the_others_is_named(odd):
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    y, y_val = np.array(["a", "b"] * 10), np.array(["a", odd] * 10, dtype=object)
+    with pytest.raises(ValueError, match="y"):
+        LogisticRegression(early_stopping=True).fit(X, y, X_val=X, y_val=y_val)

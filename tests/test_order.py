@@ -65,7 +65,7 @@ def test_impossible_sizes_are_refused(block, window):
         engine.visit(TEN, ONE, block, window, 0, TEN.copy(), generator())
 
 
-@pytest.mark.parametrize("n", [1, 7, 8, 801, 10_000])
+@pytest.mark.parametrize("n", [1, 7, 8, 801, 10_000, 10_010])
 @pytest.mark.parametrize("size", [1000, 1024, 12_000])
 def test_parts_make_the_whole_order(n, size):
     rows, state, whole = np.arange(n, dtype=np.int32), generator(), generator()
@@ -82,6 +82,8 @@ def test_parts_make_the_whole_order(n, size):
         ({"start": 3}, "no 10 places from 3"),
         ({"order": np.empty(11, np.int32)}, "no 11 places"),
         ({"start": -16}, "no 10 places from -16"),
+        ({"order": ONE, "blocks": ONE}, "must not lie over"),
+        ({"order": TEN, "rows": TEN}, "must not lie over"),
         ({"blocks": np.zeros(2, np.int32)}, "2 blocks of 10"),
         ({"blocks": np.ones(1, np.int32)}, "order of all blocks"),
         ({"blocks": np.zeros(5, np.int32), "block": 2}, "order of all blocks"),

@@ -99,3 +99,12 @@ def test_not_fitted():
     for model in (LogisticRegression(), MLPRegressor()):
         with pytest.raises(NotFittedError):
             model.predict(rows(1))
+
+
+def test_coefficients_that_somebody_put_there():
+    model, X = LinearRegression(max_iter=3).fit(rows(), rows()[:, 0]), rows(3)
+    model.coef_ = np.arange(D, dtype=np.longdouble)
+    np.testing.assert_allclose(model.predict(X), X @ np.arange(D) + model.intercept_, rtol=1e-6)
+    model.coef_ = np.arange(D - 1.0)
+    with pytest.raises(ValueError, match="mismatch"):
+        model.predict(X)

@@ -106,6 +106,20 @@ def test_roots_of_small_and_large_squares(dtype, tolerance, scale):
     assert np.abs(weights_of(single)).max() > 1e-3 * scale
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_infinite_penalties_and_squares_stop_a_weight():
+    """And no other: of a column so small that its penalty, in training's units, is infinite; and
+    where the square of a gradient overflows."""
+    X = np.random.default_rng(0).standard_normal((400, 4)).astype(np.float32)
+    y = (X @ [1, 2, 3, 4]).astype(np.float32)
+    params = {"solver": "adagrad", "batch_size": 1, "max_iter": 3, "random_state": 0}
+    small = X * np.float32([1e-22, 1, 1, 1])
+    est = LinearRegression(**params, alpha=1e-4).fit(small, y)
+    assert est.coef_[0] == 0 and np.abs(est.coef_[1:]).min() > 0.5
+    large = LinearRegression(**params, precondition=False, learning_rate_init=0.1)
+    assert (large.fit(X * np.float32(1e25), y).coef_ == 0).all()
+
+
 def test_one_row_alone_and_a_second_epoch_of_single_rows():
     X, y = np.array([[2.0, -1.0]]), np.array([3.0])
     params = {"solver": "sgd", "batch_size": 1, "learning_rate_init": 0.1, "alpha": 0.0}

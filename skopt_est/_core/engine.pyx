@@ -130,7 +130,7 @@ cdef inline void _accumulate(
     cdef real factor = <real> share
     cdef const Drop* drop = &scratch.input_drop if scratch.input_drop.kept else NULL
     cdef bint in_place = scratch.in_place and drop == NULL
-    if in_place and order != NULL and follow_on(order, start, count):
+    if in_place and order != NULL and count > 1 and follow_on(order, start, count):
         start, n, order = order[start], rows.n, NULL
     if in_place:
         dense_forward(rows, order, start, count, n, <const real*> first.W,

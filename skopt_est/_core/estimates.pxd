@@ -6,8 +6,9 @@
 
 cdef extern from *:
     """
-    #if defined(__GNUC__) && defined(__AVX512F__)
+    #if defined(__GNUC__) && defined(__AVX512F__) && defined(__AVX512DQ__)
     #include <immintrin.h>
+    #include <math.h>
     #define SKOPT_ESTIMATES 1
 
     /* Once for 28 bits, again for 56. */
@@ -25,11 +26,13 @@ cdef extern from *:
         return _mm512_fmadd_##S(_mm512_mul_##S(half, y), rest, r); \\
     } \\
     static inline V skopt_reciprocal_##S(V x) { \\
-        V one = _mm512_set1_##S(1), y = _mm512_rcp14_##S(x); \\
+        V one = _mm512_set1_##S(1), estimate = _mm512_rcp14_##S(x), y = estimate; \\
         y = _mm512_fmadd_##S(y, _mm512_fnmadd_##S(x, y, one), y); \\
         if (AGAIN) \\
             y = _mm512_fmadd_##S(y, _mm512_fnmadd_##S(x, y, one), y); \\
-        return y; \\
+        /* of infinity it is zero, times infinity */ \\
+        return _mm512_mask_mov_##S( \\
+            estimate, _mm512_cmp_##S##_mask(y, y, _CMP_ORD_Q), y); \\
     }
     SKOPT_ROOTS(__m512, ps, 0)
     SKOPT_ROOTS(__m512d, pd, 1)
@@ -38,7 +41,8 @@ cdef extern from *:
     static inline void skopt_adagrad##F( \\
             T *w, T *G, const T *a, T gradient, T eta, T eps, const T *l1, const T *l2, \\
             Py_ssize_t n) { \\
-        V zero = _mm512_setzero_##S(), rate = _mm512_set1_##S(eta), old, g, sum, q, moved, size; \\
+        V zero = _mm512_setzero_##S(), infinite = _mm512_set1_##S((T) INFINITY); \\
+        V rate = _mm512_set1_##S(eta), old, g, sum, q, moved, size; \\
         for (Py_ssize_t j = 0; j < n; j += sizeof(V) / sizeof(T)) { \\
             old = _mm512_loadu_##S(w + j); \\
             g = _mm512_mul_##S(_mm512_set1_##S(gradient), _mm512_loadu_##S(a + j)); \\
@@ -52,8 +56,10 @@ cdef extern from *:
             size = _mm512_mul_##S(size, skopt_reciprocal_##S(q)); \\
             size = _mm512_or_##S( \\
                 size, _mm512_and_##S(moved, _mm512_set1_##S((T) -0.0))); \\
+            /* a sum of zero, or one that overflowed, allows no step */ \\
             _mm512_storeu_##S(w + j, _mm512_mask_mov_##S( \\
-                old, _mm512_cmp_##S##_mask(sum, zero, _CMP_NEQ_UQ), size)); \\
+                old, _mm512_cmp_##S##_mask(sum, zero, _CMP_NEQ_UQ) \\
+                     & _mm512_cmp_##S##_mask(sum, infinite, _CMP_NEQ_UQ), size)); \\
         } \\
     }
     SKOPT_ADAGRAD(float, f, __m512, ps)

@@ -21,7 +21,7 @@ cdef enum Loss:
 
 
 cdef enum:
-    SIDE_BY_SIDE = 256
+    AT_ONCE = 256
 
 
 cdef inline real rlog(real x) noexcept nogil:
@@ -98,8 +98,8 @@ cdef inline void pointwise(
     over rows, of which there is one, takes whole vectors of them."""
     cdef Py_ssize_t i, c, at, count
     cdef real gradient, value, w, p, scale
-    cdef real aside[SIDE_BY_SIDE]
-    cdef real targets[SIDE_BY_SIDE]
+    cdef real aside[AT_ONCE]
+    cdef real targets[AT_ONCE]
     cdef real* g = f
     cdef const real* t = y
     cdef double total
@@ -111,7 +111,7 @@ cdef inline void pointwise(
         while at < rows:
             count = rows
             if outputs > 1:
-                count = min(rows - at, SIDE_BY_SIDE)
+                count = min(rows - at, AT_ONCE)
                 for i in range(count):
                     aside[i] = f[(at + i) * outputs + c]
                     targets[i] = y[(at + i) * outputs + c]

@@ -32,7 +32,9 @@ cdef class Model:
             raise ValueError("too many slots, or not C-contiguous")
         if not slots.flags.behaved:
             raise ValueError("slots must be aligned and writable")
-        self.hyper.uniform = isinstance(l1, float) and isinstance(l2, float)
+        self.hyper.uniform = isinstance(l1, float)
+        if self.hyper.uniform != isinstance(l2, float):
+            raise ValueError("l1 and l2 must be both numbers or both arrays")
         n_penalties = network.n_weights
         if self.hyper.uniform:
             if network.n_layers == 1:

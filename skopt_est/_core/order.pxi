@@ -44,6 +44,8 @@ def visit(
     if start < 0 or start > n - count or start % window:
         raise ValueError(f"there are no {count} places from {start} on in windows of {window}")
     block, window = min(block, max(n, 1)), min(window, max(n, 1))
+    if np.may_share_memory(order, blocks) or np.may_share_memory(order, rows):
+        raise ValueError("order must not lie over rows or blocks")
     if blocks.shape[0] != (n + block - 1) // block:
         raise ValueError(f"{blocks.shape[0]} blocks of {block} are not {n} rows")
     if count:
