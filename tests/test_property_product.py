@@ -23,6 +23,8 @@ from product import (
 )
 from scipy import sparse
 
+from skopt_est._whitening import SQUARED_COLUMNS_PER_PASS
+
 EPOCHWISE = (*EXACT, "rmsprop", "adam", "nadam", "amsgrad")
 
 
@@ -162,6 +164,9 @@ def test_full_batches_see_a_weight_as_that_many_rows(case, as_csr):
     if params.get("loss") == "poisson":
         # without a count the best constant is minus infinity, and a guess stands in
         assume((np.average(y, axis=0, weights=weight) > 0).all())
+    if params["solver"] == "lbfgs":
+        # with few rows for the columns, it depends on their number whether coordinates are whitened
+        assume(X.shape[1] ** 2 <= SQUARED_COLUMNS_PER_PASS * np.count_nonzero(weight))
     form = sparse.csr_matrix if as_csr else np.asarray
     weighted = fit(estimator(case), form(X), y, weight)
     repeated = fit(
