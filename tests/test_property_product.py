@@ -173,7 +173,11 @@ def test_full_batches_see_a_weight_as_that_many_rows(case, as_csr):
         estimator(case), form(np.repeat(X, weight, axis=0)), np.repeat(y, weight, axis=0), None
     )
     np.testing.assert_allclose(weights_of(weighted), weights_of(repeated), rtol=1e-6, atol=1e-8)
-    np.testing.assert_allclose(weighted.loss_curve_, repeated.loss_curve_, rtol=1e-7, atol=1e-10)
+    curves = np.array(weighted.loss_curve_), np.array(repeated.loss_curve_)
+    if params["solver"] == "lbfgs":
+        # at the minimum it is rounding that decides about another iteration
+        curves = [curve[: min(map(len, curves))] for curve in curves]
+    np.testing.assert_allclose(*curves, rtol=1e-7, atol=1e-10)
 
 
 @given(cases(), st.booleans())
