@@ -377,19 +377,24 @@ def document(parameters: tuple[str, ...] = (), **texts: str) -> Callable[[type],
     """A class decorator that puts the shared texts where `{name}` stands in the docstrings of
     the class and of `fit` and `partial_fit`; {parameters} are those of the signature."""
 
-    def fill(text: str, margin: str, texts: dict[str, str]) -> str:
-        for name, part in texts.items():
-            text = text.replace(margin + "{" + name + "}", indent(part, margin).rstrip("\n"))
-        return text
+    def fill(text: str, texts: dict[str, str]) -> str:
+        # in the margin that a name stands in, as Python takes that of docstrings off from 3.13 on
+        lines = []
+        for line in text.split("\n"):
+            name = line.strip()
+            part = texts.get(name[1:-1]) if name.startswith("{") else None
+            margin = line[: len(line) - len(line.lstrip())]
+            lines.append(line if part is None else indent(part, margin).rstrip("\n"))
+        return "\n".join(lines)
 
     def decorate(cls: type) -> type:
         own = {**texts, "parameters": in_signature_order(cls, *parameters)}
         own["interruptions"] = INTERRUPTIONS
-        cls.__doc__ = fill(cls.__doc__ or "", "    ", own)
+        cls.__doc__ = fill(cls.__doc__ or "", own)
         for name in ("fit", "partial_fit"):
             method = vars(cls)[name]
             method = getattr(method, "fn", method)  # what available_if wraps
-            method.__doc__ = fill(method.__doc__ or "", "        ", own)
+            method.__doc__ = fill(method.__doc__ or "", own)
         return cls
 
     return decorate

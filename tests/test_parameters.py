@@ -276,11 +276,13 @@ def test_automatic_rate_is_the_default_of_scikit_learn(cls, solver):
 
 @pytest.mark.parametrize("cls", EVERY)
 def test_every_parameter_is_described(cls):
-    section = cls.__doc__.split("Parameters\n")[1].split("Attributes\n")[0]
+    text = inspect.getdoc(cls)
+    section = text.split("Parameters\n")[1].split("Attributes\n")[0]
     for name in inspect.signature(cls).parameters:
-        entry = section.partition(f"\n    {name} : ")[2].partition("\n\n    ")[0]
+        entry = section.partition(f"\n{name} : ")[2].partition("\n\n")[0]
         assert len(entry.split()) > 4, name
-    assert "{" + "parameters}" not in cls.__doc__
+    for documented in (cls, cls.fit, cls.partial_fit):
+        assert not re.search(r"^ *\{\w+\}", documented.__doc__, re.MULTILINE)
 
 
 @pytest.mark.parametrize("cls", EVERY)
