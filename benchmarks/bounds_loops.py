@@ -39,15 +39,15 @@ class Loops:
             done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
             if done.returncode:
                 sys.exit(f"bounds: {compiler} can't compile {SOURCE}:\n{done.stderr}")
-            self.library = ctypes.CDLL(str(library))
+            self.compiled = ctypes.CDLL(str(library))
         self.real = {4: ctypes.c_float, 8: ctypes.c_double}[self.dtype.itemsize]
-        self.library.read_rows.restype = self.real
+        self.compiled.read_rows.restype = self.real
 
     def __call__(self, name: str, *arguments):
         """Arrays by their address, whole numbers as long, others as REAL."""
         kinds = {int: ctypes.c_long, float: self.real, type(None): ctypes.c_void_p}
         kinds[np.ndarray] = lambda array: ctypes.c_void_p(array.ctypes.data)
-        return getattr(self.library, name)(*(kinds[type(a)](a) for a in arguments))
+        return getattr(self.compiled, name)(*(kinds[type(a)](a) for a in arguments))
 
     def aligned(self, *shape: int) -> np.ndarray:
         """Ones, from the start of a cache line on."""
