@@ -9,7 +9,7 @@
 from libc.math cimport log
 
 from skopt_est._core.lazy cimport Steps, catch_up
-from skopt_est._core.rows cimport LANES
+from skopt_est._core.quads cimport QUAD_LANES, whole_lanes
 from skopt_est._core.solvers cimport (
     ADAGRAD, AMSGRAD, N_COEFFICIENTS, N_SLOTS_MAX, RMSPROP, SGD, Hyper, magnitude, rsqrt_,
     slot_of_D, tiny,
@@ -19,7 +19,7 @@ from skopt_est._core.vector_math cimport vexp, vlog1p
 
 
 cdef struct Listed:
-    # Parameters side by side, LANES at a time
+    # Parameters side by side, QUAD_LANES at a time
     void* w
     void* last          # the number of this epoch's steps that it has had
     void* inv_scale
@@ -62,10 +62,10 @@ cdef inline void adagrad_sizes(
     cdef Py_ssize_t j
     cdef real q, one = 1
     if constant_rate >= 0:
-        for j in range(LANES * (n // LANES)):
+        for j in range(QUAD_LANES * (n // QUAD_LANES)):
             size[j] = constant_rate / (rsqrt_(G[j]) + eps) if G[j] != 0 else 0
         return
-    for j in range(LANES * (n // LANES)):
+    for j in range(QUAD_LANES * (n // QUAD_LANES)):
         q = one / (rsqrt_(G[j]) + eps) if G[j] != 0 else 0
         size[j] *= q
         variance[j] *= q * q
@@ -92,7 +92,7 @@ cdef inline real pass_penalty(
     """Where only the penalty moves w. Returns more than 0 if there are odd ones."""
     cdef Py_ssize_t j
     cdef real b, growth, y, kept, size, is_odd, spread, k, before, total = 0, one = 1
-    for j in range(LANES * (n // LANES)):
+    for j in range(QUAD_LANES * (n // QUAD_LANES)):
         k = away[j]
         before = w[j]
         b = D[j] * l2[j]
@@ -119,7 +119,7 @@ cdef inline real pass_momentum(
     cdef Py_ssize_t j
     cdef real b, growth, y, kept, size, is_odd, spread, ratio, decayed, reach, kappa, total = 0
     cdef real k, before, held, lasso, one = 1
-    for j in range(LANES * (n // LANES)):
+    for j in range(QUAD_LANES * (n // QUAD_LANES)):
         k = away[j]
         before = w[j]
         b = D[j] * l2[j]
@@ -161,7 +161,7 @@ cdef inline void decay(
     cdef Py_ssize_t j
     cdef real x, exponent = <real> (log(factor) if factor > 1e-300 else -1e4)
     cdef real low = tiny(exponent), one = 1
-    for j in range(LANES * (n // LANES)):
+    for j in range(QUAD_LANES * (n // QUAD_LANES)):
         x = moment[j] * (vexp(away[j] * exponent) if odd[j] == 0 else one)
         moment[j] = x if magnitude(x) >= low else 0 * x
 
@@ -170,7 +170,7 @@ cdef inline void over_root(
     real* moment, const real* m, const real* v, Py_ssize_t n, real eps
 ) noexcept nogil:
     cdef Py_ssize_t j
-    for j in range(LANES * (n // LANES)):
+    for j in range(QUAD_LANES * (n // QUAD_LANES)):
         moment[j] = m[j] / (rsqrt_(v[j]) + eps) if m[j] != 0 else 0
 
 
@@ -191,7 +191,7 @@ cdef inline void bring_up(
     cdef const real* D
     cdef real some
     cdef double eps = h.epsilon
-    cdef Py_ssize_t i, n = count + (LANES - count % LANES) % LANES
+    cdef Py_ssize_t i, n = whole_lanes(count)
     cdef bint momentum = steps.ratio > 0
     for i in range(N_SLOTS_MAX):
         slots[i] = <real*> a.slots[i]

@@ -6,82 +6,74 @@ from libc.stdint cimport int32_t, int64_t
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.lazy cimport Steps
 from skopt_est._core.losses cimport point_alone
-from skopt_est._core.rows cimport (
-    CACHE_LINE, LANES, PREFETCH_BYTES, ROWS_AHEAD, Rows, skopt_prefetch,
+from skopt_est._core.plain cimport backward_plain, forward_plain
+from skopt_est._core.quads cimport QUAD_LANES, put_quads, take_quads, whole_lanes
+from skopt_est._core.rows cimport CACHE_LINE, PREFETCH_BYTES, ROWS_AHEAD, Rows, skopt_prefetch
+from skopt_est._core.solvers cimport (
+    ADAGRAD, N_SLOTS_MAX, Hyper, data_step, prox, slot_of_D,
 )
-from skopt_est._core.solvers cimport N_SLOTS_MAX, Hyper, data_step, prox, slot_of_D
 from skopt_est._core.types cimport real
-from skopt_est._core.vector_math cimport vexp
 
 
 cdef enum:
-    # A cell, in numbers of the type of the data
-    WEIGHT
-    LAST                # the number of this epoch's steps that it has had
-    INV_SCALE
-    L2                  # plain: log(1 + rate L2), by which a step's shrinking is an exponent
-    SLOT                # the solver's slots; then L1
-    NARROW = 4          # a cell without slots and L1
-    WIDE = 8            # with L1 at WIDE - 1 and up to three slots
-    WIDEST = 16         # with L1 at SLOT + N_SLOTS_MAX
-    MOST_STEPS = 1 << 24        # LAST is exact in single precision
+    # A cell, in quads of numbers of the type of the data: the weight, the number of this epoch's
+    # steps that it has had, inv_scale and the L2 penalty; then the solver's slots, then L1.
+    QUAD = 4
+    QUADS_MOST = 3
+    MOST_STEPS = 1 << 24        # the number of steps is exact in single precision
 
 
 cdef struct Cells:
     void* table
-    Py_ssize_t width, n_slots, l1
-    bint lasso
-    # sgd at a constant rate, without momentum and L1: the penalty's step of a feature's own update
-    # waits with those that it misses
+    Py_ssize_t width, n_quads
+    Py_ssize_t n_changing       # quads that a step changes
+    Py_ssize_t n_slots
+    int32_t empty               # the feature of a cell of zeros
+    # sgd and adagrad at a constant rate, without momentum and L1: see plain.pxd
     bint plain
+    double ridge
+    void* columns[QUADS_MOST * QUAD]    # where the numbers of a cell go
 
 
 cdef inline void take_cells(
-    const Cells* cells, const int32_t* features, Py_ssize_t n, const Listed* a, real like
+    const Cells* cells, const int32_t* features, Py_ssize_t n, real like
 ) noexcept nogil:
-    """Cells side by side in a, with room for whole vectors."""
+    """Cells side by side in the columns, up to whole vectors."""
     cdef const real* table = <const real*> cells.table
-    cdef Py_ssize_t width = cells.width
-    cdef const real* cell
-    cdef real* w = <real*> a.w
-    cdef real* last = <real*> a.last
-    cdef real* inv_scale = <real*> a.inv_scale
-    cdef real* part = <real*> a.l2
-    cdef Py_ssize_t i, m
-    for i in range(n):
-        cell = table + features[i] * width
-        w[i] = cell[WEIGHT]
-        last[i] = cell[LAST]
-        inv_scale[i] = cell[INV_SCALE]
-        part[i] = cell[L2]
-    for m in range(cells.n_slots):
-        part = <real*> a.slots[m]
-        for i in range(n):
-            part[i] = table[features[i] * width + SLOT + m]
-    if cells.lasso:
-        part = <real*> a.l1
-        for i in range(n):
-            part[i] = table[features[i] * width + cells.l1]
+    cdef Py_ssize_t m
+    for m in range(cells.n_quads):
+        take_quads(table + m * QUAD, cells.width, features, n, cells.empty,
+                   <void**> (cells.columns + m * QUAD))
 
 
 cdef inline void put_cells(
-    const Cells* cells, const int32_t* features, Py_ssize_t n, Py_ssize_t now, const Listed* a,
-    real like,
+    const Cells* cells, const int32_t* features, Py_ssize_t n, Py_ssize_t n_quads, real like
 ) noexcept nogil:
     cdef real* table = <real*> cells.table
-    cdef Py_ssize_t width = cells.width
-    cdef real* cell
-    cdef const real* part = <const real*> a.w
-    cdef real last = <real> now
-    cdef Py_ssize_t i, m
+    cdef Py_ssize_t m
+    for m in range(n_quads):
+        put_quads(table + m * QUAD, cells.width, features, n, <void**> (cells.columns + m * QUAD))
+
+
+cdef inline void prefetch_cells(
+    const Cells* cells, const Rows* rows, Py_ssize_t row, Py_ssize_t width, real like
+) noexcept nogil:
+    cdef const real* table = <const real*> cells.table
+    cdef int64_t p
+    for p in range(rows.indptr[row], rows.indptr[row + 1]):
+        skopt_prefetch(table + rows.indices[p] * width)
+
+
+cdef inline void take_row(
+    const Rows* rows, int64_t first, Py_ssize_t n, const real* inv_scale, real* x
+) noexcept nogil:
+    """A row's values in the units of training, up to whole vectors."""
+    cdef const real* values = <const real*> rows.values
+    cdef Py_ssize_t i
     for i in range(n):
-        cell = table + features[i] * width
-        cell[WEIGHT] = part[i]
-        cell[LAST] = last
-    for m in range(cells.n_slots):
-        part = <const real*> a.slots[m]
-        for i in range(n):
-            table[features[i] * width + SLOT + m] = part[i]
+        x[i] = values[first + i] * inv_scale[i]
+    for i in range(n, whole_lanes(n)):
+        x[i] = 0
 
 
 cdef inline void step_listed(
@@ -92,7 +84,7 @@ cdef inline void step_listed(
     cdef real* slots[N_SLOTS_MAX]
     cdef real* D
     cdef Py_ssize_t m
-    n += (LANES - n % LANES) % LANES
+    n = whole_lanes(n)
     for m in range(N_SLOTS_MAX):
         slots[m] = <real*> a.slots[m]
     D = slots[slot] if slot >= 0 else <real*> a.D
@@ -102,12 +94,21 @@ cdef inline void step_listed(
 
 
 cdef inline void prefetch_entries(
-    const Rows* rows, Py_ssize_t row, const real* values
+    const Rows* rows, const int32_t* order, Py_ssize_t s, Py_ssize_t n_steps, const real* targets
 ) noexcept nogil:
-    """Ask for the entries of a row, the first ones of a long row."""
-    cdef int64_t p = rows.indptr[row]
-    cdef int64_t stop = min(
-        rows.indptr[row + 1], p + PREFETCH_BYTES // <Py_ssize_t> sizeof(int32_t))
+    """Ask for the entries of the row ROWS_AHEAD steps after s, the first ones of a long row, and
+    its target; and for where those of a later row lie."""
+    cdef const real* values = <const real*> rows.values
+    cdef int64_t p, stop
+    cdef Py_ssize_t row
+    if s + 2 * ROWS_AHEAD < n_steps:
+        skopt_prefetch(rows.indptr + order[s + 2 * ROWS_AHEAD])
+    if s + ROWS_AHEAD >= n_steps:
+        return
+    row = order[s + ROWS_AHEAD]
+    skopt_prefetch(targets + row)
+    p = rows.indptr[row]
+    stop = min(rows.indptr[row + 1], p + PREFETCH_BYTES // <Py_ssize_t> sizeof(int32_t))
     while p < stop:
         skopt_prefetch(rows.indices + p)
         skopt_prefetch(values + p)
@@ -116,56 +117,36 @@ cdef inline void prefetch_entries(
         p += CACHE_LINE // <Py_ssize_t> sizeof(int32_t)
 
 
-cdef inline void shrink_plain(real* w, const real* exponent, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(LANES * (n // LANES)):
-        w[j] *= vexp(-exponent[j])
-
-
 cdef inline double plain_step(
     int loss, const Rows* rows, const real* targets, const real* weights, real param, real scale,
-    const int32_t* order, Py_ssize_t s, Py_ssize_t n_steps, real* bias, real eta,
-    const Cells* cells, const Listed* a,
+    const int32_t* order, Py_ssize_t s, Py_ssize_t n_steps, real* bias, real* bias_slots,
+    const Hyper* h, const Steps* steps, const Cells* cells, const Listed* a,
 ) noexcept nogil:
     """`row_step` where the cells are plain."""
-    cdef const real* values = <const real*> rows.values
     cdef real* table = <real*> cells.table
-    cdef real* cell
-    cdef real* w = <real*> a.w
+    cdef void** columns = <void**> cells.columns
     cdef real* x = <real*> a.g
-    cdef real* exponent = <real*> a.away
-    cdef const int32_t* features = rows.indices
-    cdef Py_ssize_t row = order[s], n, whole, i
-    cdef int64_t first = rows.indptr[row], p
-    cdef real z = 0, now = <real> s, weight, value, gradient
+    cdef bint adagrad = h.code == ADAGRAD
+    cdef Py_ssize_t row = order[s], n
+    cdef int64_t first = rows.indptr[row]
+    cdef const int32_t* features = rows.indices + first
+    cdef real now = <real> s, eta = <real> steps.constant_rate, eps = <real> h.epsilon
+    cdef real z, weight, value, gradient, D
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
-    whole = n + (LANES - n % LANES) % LANES
-    if s + ROWS_AHEAD < n_steps:
-        prefetch_entries(rows, order[s + ROWS_AHEAD], values)
-    if s + 2 < n_steps:
-        for p in range(rows.indptr[order[s + 2]], rows.indptr[order[s + 2] + 1]):
-            skopt_prefetch(table + features[p] * <Py_ssize_t> NARROW)
-    for i in range(n):
-        cell = table + features[first + i] * <Py_ssize_t> NARROW
-        w[i] = cell[WEIGHT]
-        exponent[i] = (now - cell[LAST]) * cell[L2]
-        x[i] = values[first + i] * cell[INV_SCALE]
-    for i in range(n, whole):
-        exponent[i] = x[i] = 0
-    shrink_plain(w, exponent, whole)
-    for i in range(LANES * (whole // LANES)):
-        z += x[i] * w[i]
+    z = forward_plain(table, features, <const real*> rows.values + first, n, cells.empty, adagrad,
+                      now, eta * <real> cells.ridge, eps, columns, x)
     if bias != NULL:
         z += bias[0]
     weight = scale * weights[row] if weights != NULL else scale
     value = point_alone(loss, targets[row], z, param, &gradient)
-    gradient *= weight * eta
-    for i in range(n):
-        cell = table + features[first + i] * <Py_ssize_t> NARROW
-        cell[WEIGHT] = w[i] - gradient * x[i]
-        cell[LAST] = now
+    gradient *= weight
+    # What the next rows need is asked for while the gradient is computed.
+    if s + 2 < n_steps:
+        prefetch_cells(cells, rows, order[s + 2], QUAD, now)
+    prefetch_entries(rows, order, s, n_steps, targets)
+    backward_plain(table, features, n, adagrad, now, gradient, eta, eps, columns, x)
     if bias != NULL:
-        bias[0] -= gradient
+        data_step(bias, &gradient, &bias_slots, 0, &D, 1, h, steps.coefficients + s * steps.stride)
     return weight * value
 
 
@@ -175,45 +156,38 @@ cdef inline double row_step(
     Py_ssize_t stride, const Hyper* h, const Steps* steps, const Cells* cells, const Listed* a,
 ) noexcept nogil:
     """Step s, of one row; returns its weighted loss."""
-    cdef const real* values = <const real*> rows.values
     cdef const real* w = <const real*> a.w
-    cdef const real* inv_scale = <const real*> a.inv_scale
+    cdef real* last = <real*> a.last
     cdef real* g = <real*> a.g
     cdef const double* c = steps.coefficients + s * steps.stride
     cdef const int32_t* features
-    cdef const int32_t* ahead = rows.indices
-    cdef const real* table = <const real*> cells.table
-    cdef Py_ssize_t width = cells.width
     cdef real* slots[N_SLOTS_MAX]
-    cdef real z = 0, weight, value, gradient, D
+    cdef real z = 0, weight, value, gradient, D, now = <real> (s + 1)
     cdef Py_ssize_t row = order[s], n, whole, i
-    cdef int64_t first = rows.indptr[row], p
+    cdef int64_t first = rows.indptr[row]
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
-    whole = n + (LANES - n % LANES) % LANES
+    whole = whole_lanes(n)
     features = rows.indices + first
-    take_cells(cells, features, n, a, <real> 0)
+    take_cells(cells, features, n, now)
     if s + 2 < n_steps:
-        for p in range(rows.indptr[order[s + 2]], rows.indptr[order[s + 2] + 1]):
-            skopt_prefetch(table + ahead[p] * width)
-    if s + ROWS_AHEAD < n_steps:
-        prefetch_entries(rows, order[s + ROWS_AHEAD], values)
+        prefetch_cells(cells, rows, order[s + 2], cells.width, now)
+    prefetch_entries(rows, order, s, n_steps, targets)
     if steps.moves_without_gradient:
-        bring_up(a, n, s, h, steps, <real> 0)
-    for i in range(n):
-        g[i] = values[first + i] * inv_scale[i]
-    for i in range(n, whole):
-        g[i] = 0
-    for i in range(LANES * (whole // LANES)):
+        bring_up(a, n, s, h, steps, now)
+    take_row(rows, first, n, <const real*> a.inv_scale, g)
+    for i in range(QUAD_LANES * (whole // QUAD_LANES)):
         z += g[i] * w[i]
     if bias != NULL:
         z += bias[0]
     weight = scale * weights[row] if weights != NULL else scale
     value = point_alone(loss, targets[row], z, param, &gradient)
     gradient *= weight
-    for i in range(LANES * (whole // LANES)):
+    for i in range(QUAD_LANES * (whole // QUAD_LANES)):
         g[i] *= gradient
-    step_listed(a, n, h, c, steps.penalised, <real> 0)
-    put_cells(cells, features, n, s + 1, a, <real> 0)
+    step_listed(a, n, h, c, steps.penalised, now)
+    for i in range(QUAD_LANES * (whole // QUAD_LANES)):
+        last[i] = now
+    put_cells(cells, features, n, cells.n_changing, now)
     if bias != NULL:
         for i in range(N_SLOTS_MAX):
             slots[i] = bias_slots + i * stride if i < cells.n_slots else NULL

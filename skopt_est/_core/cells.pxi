@@ -13,6 +13,27 @@ cdef Py_ssize_t _most_entries(
     return most
 
 
+cdef double _ridge(
+    const real* l2, const real* inv_scale, Py_ssize_t d
+) noexcept nogil:
+    """The number that l2 is, times inv_scale squared; -1 if there is none."""
+    cdef double most = 0, square, ridge, error
+    cdef Py_ssize_t j, at = 0
+    cdef bint alike = True
+    for j in range(d):
+        if l2[j] > most:
+            most, at = l2[j], j
+    square = <double> inv_scale[at] * inv_scale[at] if inv_scale != NULL else 1
+    ridge = most / square
+    if not (ridge < 1e30 and most < 1e30):
+        return -1
+    error = 1e-6 if real is float else 1e-14    # of rounding inv_scale and l2
+    for j in range(d):
+        square = <double> inv_scale[j] * inv_scale[j] if inv_scale != NULL else 1
+        alike &= fabs(l2[j] - ridge * square) <= error * l2[j]
+    return ridge if alike else -1
+
+
 cdef int _cells_epoch(
     Data data, Model model, Scratch scratch, const int32_t* order, Py_ssize_t n,
     Py_ssize_t batch_size, const Steps* steps, Py_ssize_t n_steps, real* theta, real** slots,
@@ -25,6 +46,7 @@ cdef int _cells_epoch(
     cdef real param = <real> scratch.params[0], scale = <real> scratch.scales[0]
     cdef const real* targets = <const real*> data.targets
     cdef const real* weights = <const real*> data.weights
+    cdef const real* inv_scale = <const real*> rows.inv_scale
     cdef real* bias = theta + d if model.fit_intercept else NULL
     cdef real* bias_slots = slots[0] + d if model.n_slots else NULL
     cdef real* part
@@ -32,24 +54,30 @@ cdef int _cells_epoch(
     cdef int32_t* place
     cdef Cells cells
     cdef Listed a
-    cells.n_slots, cells.lasso = model.n_slots, model.lasso
+    cells.n_slots, cells.empty = model.n_slots, <int32_t> d
     cells.plain = (
-        batch_size == 1 and h.code == SGD and h.momentum == 0 and not model.lasso
-        and steps.constant_rate >= 0)
-    cells.l1 = WIDE - 1
-    cells.width = WIDE if model.n_slots or model.lasso else NARROW
-    if SLOT + model.n_slots >= WIDE and model.lasso or SLOT + model.n_slots > WIDE:
-        cells.l1, cells.width = SLOT + N_SLOTS_MAX, WIDEST
-    m = max(CHUNK, data.fullest if batch_size == 1 else min(
-        d, _most_entries(rows, order, n, batch_size)))
-    m += (LANES - m % LANES) % LANES
+        PLAIN and batch_size == 1 and steps.constant_rate >= 0 and not model.lasso
+        and (h.code == ADAGRAD or h.code == SGD and h.momentum == 0))
+    if cells.plain and h.code == ADAGRAD:
+        cells.ridge = _ridge(l2, inv_scale, d)
+        cells.plain = cells.ridge >= 0
+    cells.n_changing = 1
+    cells.n_quads = 1
+    if not cells.plain:
+        cells.n_changing = 1 + (cells.n_slots + QUAD - 1) // QUAD
+        cells.n_quads = 1 + (cells.n_slots + model.lasso + QUAD - 1) // QUAD
+    # so that no cell lies in more cache lines than it has to
+    cells.width = QUAD * (cells.n_quads if cells.n_quads < 3 else 4)
+    m = whole_lanes(max(CHUNK, data.fullest if batch_size == 1 else min(
+        d, _most_entries(rows, order, n, batch_size))))
     with gil:
-        table = np.empty((d, cells.width), model.theta.dtype)
-        listed = np.zeros((13 + N_SLOTS_MAX, m), model.theta.dtype)
+        table = np.empty((d + 1) * cells.width + CACHE_LINE // sizeof(real), model.theta.dtype)
+        listed = np.zeros((14 + N_SLOTS_MAX, m), model.theta.dtype)
         lists = np.empty(m, np.int32)
         places = np.zeros(0 if batch_size == 1 else d, np.int32)
         cells.table, part = _address(table), <real*> _address(listed)
         features, place = <int32_t*> _address(lists), <int32_t*> _address(places)
+    cells.table = <char*> cells.table + (-<size_t> cells.table) % CACHE_LINE
     a.w, a.last, a.inv_scale, a.l2 = part, part + m, part + 2 * m, part + 3 * m
     a.l1, a.g, a.D, a.away = part + 4 * m, part + 5 * m, part + 6 * m, part + 7 * m
     a.size, a.variance, a.moment = part + 8 * m, part + 9 * m, part + 10 * m
@@ -58,14 +86,24 @@ cdef int _cells_epoch(
         a.slots[i] = part + (13 + i) * m if i < model.n_slots else NULL
     for i in range(m if steps.constant_rate >= 0 and h.code == SGD else 0):
         (<real*> a.size)[i] = <real> (steps.constant_rate / (1 - h.momentum))
-    _fill_cells(&cells, d, theta, slots, <const real*> rows.inv_scale, l1, l2,
+    cells.columns[0], cells.columns[1] = a.w, a.last
+    cells.columns[2], cells.columns[3] = a.inv_scale, a.l2
+    for i in range(QUAD, QUADS_MOST * QUAD):
+        cells.columns[i] = part + (13 + N_SLOTS_MAX) * m        # of no account
+        if i - QUAD < model.n_slots:
+            cells.columns[i] = a.slots[i - QUAD]
+        elif i - QUAD == model.n_slots:
+            cells.columns[i] = a.l1
+    if cells.plain and h.code == ADAGRAD:
+        cells.columns[QUAD - 1] = a.slots[0]
+    _fill_cells(&cells, d, h, &a, features, theta, slots, inv_scale, l1, l2,
                 <real> steps.constant_rate)
     for s in range(n_steps):
         start, stop = s * batch_size, min((s + 1) * batch_size, n)
         if cells.plain:
             total += plain_step(
                 data.loss_code, rows, targets, weights, param, scale, order, s, n_steps, bias,
-                <real> steps.constant_rate, &cells, &a)
+                bias_slots, h, steps, &cells, &a)
             work += 8
         elif batch_size == 1:
             total += row_step(
@@ -100,6 +138,7 @@ cdef Py_ssize_t _batch_step(
     cdef const double* c = steps.coefficients + s * steps.stride
     cdef real* w = <real*> a.w
     cdef real* g = <real*> a.g
+    cdef real* last = <real*> a.last
     cdef const real* inv_scale = <const real*> a.inv_scale
     cdef real* scaled = <real*> a.D      # free until the step
     cdef real* z = <real*> scratch.z
@@ -109,12 +148,12 @@ cdef Py_ssize_t _batch_step(
     cdef real gradient = 0, share = <real> (1.0 / n), D
     cdef Py_ssize_t start = 0, count, i, m, slot = slot_of_D(h.code)
     m = list_features(rows, order, n, place, features)
-    take_cells(cells, features, m, a, <real> 0)
+    take_cells(cells, features, m, <real> 0)
     if steps.moves_without_gradient:
         bring_up(a, m, s, h, steps, <real> 0)
     for i in range(m):
         scaled[i] = w[i] * inv_scale[i]
-    for i in range(m + (LANES - m % LANES) % LANES):
+    for i in range(whole_lanes(m)):
         g[i] = 0
     while start < n:
         count = min(scratch.block_rows, n - start)
@@ -131,7 +170,9 @@ cdef Py_ssize_t _batch_step(
     for i in range(m):
         g[i] *= inv_scale[i]
     step_listed(a, m, h, c, steps.penalised, <real> 0)
-    put_cells(cells, features, m, s + 1, a, <real> 0)
+    for i in range(m):
+        last[i] = <real> (s + 1)
+    put_cells(cells, features, m, cells.n_changing, <real> 0)
     if bias != NULL:
         for i in range(N_SLOTS_MAX):
             slots[i] = bias_slots + i * model.size if i < cells.n_slots else NULL
@@ -140,21 +181,36 @@ cdef Py_ssize_t _batch_step(
 
 
 cdef void _fill_cells(
-    const Cells* cells, Py_ssize_t d, const real* theta, real** slots, const real* inv_scale,
-    const real* l1, const real* l2, real rate,
+    const Cells* cells, Py_ssize_t d, const Hyper* h, const Listed* a, int32_t* features,
+    const real* theta, real** slots, const real* inv_scale, const real* l1, const real* l2,
+    real rate,
 ) noexcept nogil:
-    cdef real* cell = <real*> cells.table
-    cdef Py_ssize_t j, m
-    for j in range(d):
-        cell[WEIGHT] = theta[j]
-        cell[LAST] = 0
-        cell[INV_SCALE] = inv_scale[j] if inv_scale != NULL else 1
-        cell[L2] = <real> log1p(rate * l2[j]) if cells.plain else l2[j]
+    cdef real* ridge = <real*> a.l2
+    cdef Py_ssize_t first = 0, n, i, m
+    cdef real most, one = 1
+    memset(<real*> cells.table + d * cells.width, 0, cells.width * sizeof(real))
+    memset(a.last, 0, CHUNK * sizeof(real))
+    while first < d:
+        n = min(CHUNK, d - first)
+        memcpy(a.w, theta + first, n * sizeof(real))
+        for i in range(n):
+            features[i] = <int32_t> (first + i)
+            (<real*> a.inv_scale)[i] = inv_scale[first + i] if inv_scale != NULL else one
+        if cells.plain and h.code == SGD:
+            most = 0
+            for i in range(n):
+                most = most if most > l2[first + i] else l2[first + i]
+            for i in range(n):
+                ridge[i] = vlog1p(rate * l2[first + i] if rate * l2[first + i] < one else one)
+            for i in range(n if rate * most > 1 else 0):
+                ridge[i] = <real> log1p(<double> rate * l2[first + i])
+        elif not cells.plain:
+            memcpy(ridge, l2 + first, n * sizeof(real))
         for m in range(cells.n_slots):
-            cell[SLOT + m] = slots[m][j]
-        if cells.lasso:
-            cell[cells.l1] = l1[j]
-        cell += cells.width
+            memcpy(a.slots[m], slots[m] + first, n * sizeof(real))
+        memcpy(a.l1, l1 + first, n * sizeof(real))
+        put_cells(cells, features, n, cells.n_quads, theta[0])
+        first += n
 
 
 cdef void _leave_cells(
@@ -167,17 +223,15 @@ cdef void _leave_cells(
         n = min(CHUNK, d - first)
         for i in range(n):
             features[i] = <int32_t> (first + i)
-        take_cells(cells, features, n, a, theta[0])
+        take_cells(cells, features, n, theta[0])
         if cells.plain:
-            for i in range(n):
-                (<real*> a.away)[i] = (
-                    (<real> now - (<real*> a.last)[i]) * (<real*> a.l2)[i])
-            shrink_plain(<real*> a.w, <real*> a.away, n + (LANES - n % LANES) % LANES)
+            forward_plain(
+                <real*> cells.table, features, <const real*> a.D, n, cells.empty,
+                h.code == ADAGRAD, <real> now, <real> (steps.constant_rate * cells.ridge),
+                <real> h.epsilon, <void**> cells.columns, <real*> a.g)
         elif steps.moves_without_gradient:
             bring_up(a, n, now, h, steps, theta[0])
-        for i in range(n):
-            theta[first + i] = (<const real*> a.w)[i]
+        memcpy(theta + first, a.w, n * sizeof(real))
         for m in range(cells.n_slots):
-            for i in range(n):
-                slots[m][first + i] = (<const real*> a.slots[m])[i]
+            memcpy(slots[m] + first, a.slots[m], n * sizeof(real))
         first += n

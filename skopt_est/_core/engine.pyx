@@ -10,18 +10,17 @@ from cpython.buffer cimport (
     PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport isfinite, log1p
+from libc.math cimport fabs, isfinite, log1p
 from libc.stdint cimport int32_t, int64_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from skopt_est._core.activations cimport (
     ELU, GELU, IDENTITY, LEAKY_RELU, LOGISTIC, MISH, RELU, SELU, SILU, TANH,
 )
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.cells cimport (
-    INV_SCALE, L2, LAST, MOST_STEPS, NARROW, SLOT, WEIGHT, WIDE, WIDEST, Cells, list_features,
-    listed_backward, listed_forward, plain_step, put_cells, row_step, shrink_plain, step_listed,
-    take_cells,
+    MOST_STEPS, QUAD, QUADS_MOST, Cells, list_features, listed_backward, listed_forward, plain_step,
+    put_cells, row_step, step_listed, take_cells,
 )
 from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward
 from skopt_est._core.dropout cimport Drop, drop_from, set_drop
@@ -32,10 +31,12 @@ from skopt_est._core.losses cimport (
     ABSOLUTE_ERROR, GAMMA, HUBER, LOG_LOSS_BINARY, LOG_LOSS_MULTINOMIAL, POISSON, QUANTILE,
     SQUARED_ERROR, loss_block,
 )
+from skopt_est._core.plain cimport PLAIN, forward_plain
 from skopt_est._core.products cimport add_scaled, add_transposed, multiply
+from skopt_est._core.quads cimport whole_lanes
 from skopt_est._core.random cimport mix, next_word as next_random_word, permute, visit_blocks
 from skopt_est._core.rows cimport (
-    LANES, Rows, follow_on, gather, pick, sparse_backward, sparse_forward,
+    CACHE_LINE, LANES, Rows, follow_on, gather, pick, sparse_backward, sparse_forward,
 )
 from skopt_est._core.single cimport PADDED_ROWS, Padded, rows_ahead, single_rows
 from skopt_est._core.solvers cimport (
@@ -46,6 +47,7 @@ from skopt_est._core.steps cimport (
     CHUNK, N_GATHERED, clip, clip_listed, flush, step, step_features, touch,
 )
 from skopt_est._core.types cimport real
+from skopt_est._core.vector_math cimport vlog1p
 
 # The integer codes exist once, in the enums of losses.pxd, solvers.pxd and activations.pxd.
 LOSS_CODES = {

@@ -46,27 +46,29 @@ cdef extern from *:
 
     /* (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2. exp(r) - 1 gets a relative error of
      * 2^-28.8 by degree 5 and 2^-59.9 by degree 10. */
-    VM_INLINE float vm_exp_tailf(float r, float square) {
-        float even = 0.00139406172f, odd = 0.000198458773f;
-        even = even * square + 0.0416663624f;
-        odd = odd * square + 0.00833338965f;
-        even = even * square + 0.5f;
-        odd = odd * square + 0.166666657f;
-        return odd * r + even;
+    #define VM_EXP_TAILf(T, NAME) \
+    VM_INLINE T NAME(T r, T square) { \
+        T even = square * 0.00139406172f + 0.0416663624f; \
+        T odd = square * 0.000198458773f + 0.00833338965f; \
+        even = even * square + 0.5f; \
+        odd = odd * square + 0.166666657f; \
+        return odd * r + even; \
     }
-    VM_INLINE double vm_exp_tail(double r, double square) {
-        double even = 2.0875339561130014e-09, odd = 2.5108969003583955e-08;
-        even = even * square + 2.7557402584575913e-07;
-        odd = odd * square + 2.7557244400156979e-06;
-        even = even * square + 2.4801587172635463e-05;
-        odd = odd * square + 0.00019841269885942622;
-        even = even * square + 0.0013888888888962309;
-        odd = odd * square + 0.0083333333333217002;
-        even = even * square + 0.041666666666666512;
-        odd = odd * square + 0.16666666666666677;
-        even = even * square + 0.5;
-        return odd * r + even;
+    #define VM_EXP_TAIL(T, NAME) \
+    VM_INLINE T NAME(T r, T square) { \
+        T even = square * 2.0875339561130014e-09 + 2.7557402584575913e-07; \
+        T odd = square * 2.5108969003583955e-08 + 2.7557244400156979e-06; \
+        even = even * square + 2.4801587172635463e-05; \
+        odd = odd * square + 0.00019841269885942622; \
+        even = even * square + 0.0013888888888962309; \
+        odd = odd * square + 0.0083333333333217002; \
+        even = even * square + 0.041666666666666512; \
+        odd = odd * square + 0.16666666666666677; \
+        even = even * square + 0.5; \
+        return odd * r + even; \
     }
+    VM_EXP_TAILf(float, vm_exp_tailf)
+    VM_EXP_TAIL(double, vm_exp_tail)
 
     /* -log(erfc(x)) / x for 0 <= x <= 3.93 (float) and 5.93 (double), beyond which erf rounds
      * to 1. Smooth throughout, unlike erf it needs no second interval; and the more x grows,
@@ -112,23 +114,25 @@ cdef extern from *:
     /* (2 atanh(s) - 2 s) / s^3 as a polynomial in z = s^2 <= 1/9, where 1 + x is
      * (1 + s) / (1 - s). log1p(x) gets a relative error of 2^-27.7 by degree 3 and
      * 2^-54.2 by degree 8. */
-    VM_INLINE float vm_atanh_tailf(float z) {
-        float p = 0.280294031f;
-        p = p * z + 0.27998215f;
-        p = p * z + 0.400217503f;
-        return p * z + 0.666664124f;
+    #define VM_ATANH_TAILf(T, NAME) \
+    VM_INLINE T NAME(T z) { \
+        T p = z * 0.280294031f + 0.27998215f; \
+        p = p * z + 0.400217503f; \
+        return p * z + 0.666664124f; \
     }
-    VM_INLINE double vm_atanh_tail(double z) {
-        double p = 0.17749203356083681;
-        p = p * z + 0.098981463591278879;
-        p = p * z + 0.13587276357757;
-        p = p * z + 0.15364189058432512;
-        p = p * z + 0.18182820907289199;
-        p = p * z + 0.22222192648919922;
-        p = p * z + 0.28571429063292569;
-        p = p * z + 0.39999999995996649;
-        return p * z + 0.66666666666677876;
+    #define VM_ATANH_TAIL(T, NAME) \
+    VM_INLINE T NAME(T z) { \
+        T p = z * 0.17749203356083681 + 0.098981463591278879; \
+        p = p * z + 0.13587276357757; \
+        p = p * z + 0.15364189058432512; \
+        p = p * z + 0.18182820907289199; \
+        p = p * z + 0.22222192648919922; \
+        p = p * z + 0.28571429063292569; \
+        p = p * z + 0.39999999995996649; \
+        return p * z + 0.66666666666677876; \
     }
+    VM_ATANH_TAILf(float, vm_atanh_tailf)
+    VM_ATANH_TAIL(double, vm_atanh_tail)
 
     /* Adding 1.5 2^52 (float: 2^23) rounds to an integer n and leaves it in the low bits,
      * below a known first byte. The high part of log(2) is short enough for its product with n

@@ -1,0 +1,232 @@
+# One step of sgd or adagrad on a CSR row, at a constant rate, without momentum and L1. A feature is
+# one quad (quads.pxd): its weight, the step at which it was last seen, inv_scale, and sgd's
+# log(1 + rate L2) or adagrad's sum of squares; then L2 is `ridge` times inv_scale squared.
+#
+# The penalty's step of a feature's own update waits for the next time that it is seen: k steps
+# shrink its weight by (1 + D L2)^-k, D the step size after the last update.
+#
+# In vectors of gcc's and clang's kind: a loop over the few features of a row pays more for looking
+# whether its arrays overlap than for the arithmetic, and one over eight of them is unrolled before it
+# is vectorised. Elsewhere PLAIN is 0 and cells.pxd does without.
+from libc.stdint cimport int32_t
+
+# For its declarations, which the code below needs before it.
+from skopt_est._core.quads cimport whole_lanes
+from skopt_est._core.types cimport real
+from skopt_est._core.vector_math cimport vexp
+
+cdef extern from *:
+    r"""
+    #if defined(QUAD_AT)
+    #define PLAIN 1
+    #if defined(__AVX__)
+    #include <immintrin.h>
+    #endif
+
+    typedef int32_t quad_bitsf __attribute__((vector_size(32)));
+    typedef int64_t quad_bits __attribute__((vector_size(32)));
+    typedef int32_t quad_wholef __attribute__((vector_size(32)));
+    typedef int32_t quad_whole __attribute__((vector_size(16)));
+    VM_EXP_TAILf(quad_vectorf, plain_exp_tailf)
+    VM_EXP_TAIL(quad_vector, plain_exp_tail)
+    VM_ATANH_TAILf(quad_vectorf, plain_atanh_tailf)
+    VM_ATANH_TAIL(quad_vector, plain_atanh_tail)
+
+    QUAD_INLINE quad_vectorf plain_rootf(quad_vectorf x) {
+    #if defined(__AVX__)
+        return (quad_vectorf) _mm256_sqrt_ps((__m256) x);
+    #else
+        for (int i = 0; i < QUADSf; i++)
+            x[i] = sqrtf(x[i]);
+        return x;
+    #endif
+    }
+    QUAD_INLINE quad_vector plain_root(quad_vector x) {
+    #if defined(__AVX__)
+        return (quad_vector) _mm256_sqrt_pd((__m256d) x);
+    #else
+        for (int i = 0; i < QUADS; i++)
+            x[i] = sqrt(x[i]);
+        return x;
+    #endif
+    }
+
+    /* plain_exp: exp(x) for x <= 0, to the rounding of x; 0 where it is not normal.
+     * plain_log1p: for x >= 0. Above 1, log(2^k m) = k log(2) + log(m) with 1 <= m < 2; 2^23 (2^52)
+     *     and k in the bits below make a number. */
+    #define PLAIN_KEEP(F, x, mask) ((quad_vector##F) ((quad_bits##F) (x) & (mask)))
+    #define PLAIN_DIGITSf 0x4B000000
+    #define PLAIN_DIGITS 0x4330000000000000
+    #define PLAIN_OFFSETf 8388735.0f            /* 2^23 + 127 */
+    #define PLAIN_OFFSET 4503599627371519.0     /* 2^52 + 1023 */
+    #define PLAIN_ONEf 0x3F800000
+    #define PLAIN_ONE 0x3FF0000000000000
+    #define PLAIN_LN2f 0.693147182f
+    #define PLAIN_LN2 0.6931471805599453
+    #define PLAIN_FUNCTIONS(T, F) \
+    QUAD_INLINE quad_vector##F plain_exp##F(quad_vector##F x) { \
+        quad_bits##F normal = (quad_bits##F) (x >= VM_EXP_MIN##F + 1), power; \
+        x = PLAIN_KEEP(F, x, normal); \
+        quad_whole##F n = __builtin_convertvector(x * VM_LOG2E##F - (T) 0.5, quad_whole##F); \
+        quad_vector##F r = x - __builtin_convertvector(n, quad_vector##F) * PLAIN_LN2##F; \
+        quad_vector##F square = r * r; \
+        r += square * plain_exp_tail##F(r, square); \
+        power = (__builtin_convertvector(n, quad_bits##F) + VM_BIAS##F) << VM_DIGITS##F; \
+        r = (quad_vector##F) power * r + (quad_vector##F) power; \
+        return PLAIN_KEEP(F, r, normal); \
+    } \
+    QUAD_INLINE quad_vector##F plain_log1p##F(quad_vector##F x) { \
+        quad_bits##F big = (quad_bits##F) (x > 1), bits = (quad_bits##F) (x + 1); \
+        quad_vector##F k = (quad_vector##F) ((bits >> VM_DIGITS##F) | PLAIN_DIGITS##F); \
+        quad_vector##F m, s, z; \
+        bits = (bits & (((quad_bits##F) {0} + 1 << VM_DIGITS##F) - 1)) | PLAIN_ONE##F; \
+        m = (quad_vector##F) bits - 1; \
+        x = (quad_vector##F) (((quad_bits##F) m & big) | ((quad_bits##F) x & ~big)); \
+        s = x / (2 + x); \
+        z = s * s; \
+        k = PLAIN_KEEP(F, k - PLAIN_OFFSET##F, big); \
+        return x - s * (x - z * plain_atanh_tail##F(z)) + k * PLAIN_LN2##F; \
+    } \
+    /* 1 / (sqrt(G) + eps), or 0 if nothing was summed */ \
+    QUAD_INLINE quad_vector##F plain_size##F(quad_vector##F G, T eps) { \
+        return PLAIN_KEEP(F, 1 / (plain_root##F(G) + eps), (quad_bits##F) (G != 0)); \
+    } \
+    /* Returns the sum of x w, x the values in the units of training and w the weights after `now` \
+     * steps; both, and the rest of the quads, go to the arrays, up to whole vectors. */ \
+    QUAD_INLINE T plain_forward##F( \
+            const T *table, const int32_t *features, const T *values, ptrdiff_t n, \
+            int32_t empty, int adagrad, T now, T ridge, T eps, T *w, T *inv_scale, T *last, \
+            T *x) { \
+        quad_vector##F sums = {0}, a, b, c, e, v, away; \
+        int32_t rest[QUADS##F]; \
+        T padded[QUADS##F], sum = 0; \
+        for (ptrdiff_t i = 0; i < n; i += QUADS##F) { \
+            const int32_t *at = features + i; \
+            if (i + QUADS##F <= n) { \
+                v = *(const quad_vector##F *) (values + i); \
+            } else { \
+                for (int j = 0; j < QUADS##F; j++) { \
+                    rest[j] = i + j < n ? features[i + j] : empty; \
+                    padded[j] = i + j < n ? values[i + j] : 0; \
+                } \
+                at = rest; \
+                v = *(const quad_vector##F *) padded; \
+            } \
+            quads_load##F(table, 4, at, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
+            away = adagrad ? plain_log1p##F(ridge * (c * c * plain_size##F(e, eps))) : e; \
+            a *= plain_exp##F((b - now) * away); \
+            v *= c; \
+            sums += v * a; \
+            *(quad_vector##F *) (w + i) = a; \
+            *(quad_vector##F *) (inv_scale + i) = c; \
+            *(quad_vector##F *) (last + i) = e; \
+            *(quad_vector##F *) (x + i) = v; \
+        } \
+        for (int j = 0; j < QUADS##F; j++) \
+            sum += sums[j]; \
+        return sum; \
+    } \
+    /* The step, with this derivative of the loss. */ \
+    QUAD_INLINE void plain_backward##F( \
+            T *table, const int32_t *features, ptrdiff_t n, int adagrad, T now, T gradient, \
+            T eta, T eps, T *w, const T *inv_scale, T *last, const T *x) { \
+        quad_vector##F a, b = {0}, c, e, g; \
+        ptrdiff_t i = 0; \
+        b += now; \
+        for (; i < n; i += QUADS##F) { \
+            a = *(const quad_vector##F *) (w + i); \
+            c = *(const quad_vector##F *) (inv_scale + i); \
+            e = *(const quad_vector##F *) (last + i); \
+            g = *(const quad_vector##F *) (x + i); \
+            if (adagrad) { \
+                g *= gradient; \
+                e += g * g; \
+                a -= eta * plain_size##F(e, eps) * g; \
+            } else { \
+                a -= gradient * eta * g; \
+            } \
+            if (i + QUADS##F <= n) { \
+                quads_store##F( \
+                    table, 4, features + i, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
+                continue; \
+            } \
+            for (int j = 0; j < n - i; j++) { \
+                T *at = table + features[i + j] * (ptrdiff_t) 4; \
+                at[0] = a[j], at[1] = now, at[3] = e[j]; \
+            } \
+        } \
+    }
+    PLAIN_FUNCTIONS(float, f)
+    PLAIN_FUNCTIONS(double, )
+    #else
+    #define PLAIN 0
+    #define plain_forwardf(...) 0
+    #define plain_forward(...) 0
+    #define plain_backwardf(...) ((void) 0)
+    #define plain_backward(...) ((void) 0)
+    #endif
+    """
+    const bint PLAIN
+    float plain_forwardf(
+        const float* table, const int32_t* features, const float* values, Py_ssize_t n,
+        int32_t empty, bint adagrad, float now, float ridge, float eps, float* w,
+        float* inv_scale, float* last, float* x) noexcept nogil
+    double plain_forward(
+        const double* table, const int32_t* features, const double* values, Py_ssize_t n,
+        int32_t empty, bint adagrad, double now, double ridge, double eps, double* w,
+        double* inv_scale, double* last, double* x) noexcept nogil
+    void plain_backwardf(
+        float* table, const int32_t* features, Py_ssize_t n, bint adagrad, float now,
+        float gradient, float eta, float eps, float* w, const float* inv_scale, float* last,
+        const float* x) noexcept nogil
+    void plain_backward(
+        double* table, const int32_t* features, Py_ssize_t n, bint adagrad, double now,
+        double gradient, double eta, double eps, double* w, const double* inv_scale,
+        double* last, const double* x) noexcept nogil
+
+
+cdef inline real forward_plain(
+    const real* table, const int32_t* features, const real* values, Py_ssize_t n, int32_t empty,
+    bint adagrad, real now, real ridge, real eps, void** columns, real* x,
+) noexcept nogil:
+    """The sum of x w, x the values in the units of training, and w the weights after so many
+    steps; `ridge` is times the rate. The quads go to columns[0], [2] and [3]."""
+    cdef real* w = <real*> columns[0]
+    cdef real* inv_scale = <real*> columns[2]
+    cdef real* last = <real*> columns[3]
+    if real is float:
+        if adagrad:
+            return plain_forwardf(table, features, values, n, empty, True, now, ridge, eps, w,
+                                  inv_scale, last, x)
+        return plain_forwardf(table, features, values, n, empty, False, now, ridge, eps, w,
+                              inv_scale, last, x)
+    else:
+        if adagrad:
+            return plain_forward(table, features, values, n, empty, True, now, ridge, eps, w,
+                                 inv_scale, last, x)
+        return plain_forward(table, features, values, n, empty, False, now, ridge, eps, w,
+                             inv_scale, last, x)
+
+
+cdef inline void backward_plain(
+    real* table, const int32_t* features, Py_ssize_t n, bint adagrad, real now, real gradient,
+    real eta, real eps, void** columns, const real* x,
+) noexcept nogil:
+    """The step from there, with this derivative of the loss."""
+    cdef real* w = <real*> columns[0]
+    cdef const real* inv_scale = <const real*> columns[2]
+    cdef real* last = <real*> columns[3]
+    if real is float:
+        if adagrad:
+            plain_backwardf(table, features, n, True, now, gradient, eta, eps, w, inv_scale, last,
+                            x)
+        else:
+            plain_backwardf(table, features, n, False, now, gradient, eta, eps, w, inv_scale,
+                            last, x)
+    else:
+        if adagrad:
+            plain_backward(table, features, n, True, now, gradient, eta, eps, w, inv_scale, last,
+                           x)
+        else:
+            plain_backward(table, features, n, False, now, gradient, eta, eps, w, inv_scale, last,
+                           x)
