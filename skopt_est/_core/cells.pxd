@@ -6,11 +6,13 @@ from libc.stdint cimport int32_t, int64_t
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.lazy cimport Steps
 from skopt_est._core.losses cimport point_alone
-from skopt_est._core.plain cimport backward_plain, forward_plain
+from skopt_est._core.plain cimport (
+    backward_adam, backward_plain, forward_adam, forward_plain, plain_absent, plain_adam,
+)
 from skopt_est._core.quads cimport QUAD_LANES, put_quads, take_quads, whole_lanes
 from skopt_est._core.rows cimport CACHE_LINE, PREFETCH_BYTES, ROWS_AHEAD, Rows, skopt_prefetch
 from skopt_est._core.solvers cimport (
-    ADAGRAD, N_SLOTS_MAX, Hyper, data_step, prox, slot_of_D,
+    ADAGRAD, N_COEFFICIENTS, N_SLOTS_MAX, Hyper, data_step, prox, slot_of_D, tiny,
 )
 from skopt_est._core.types cimport real
 
@@ -32,6 +34,9 @@ cdef struct Cells:
     # sgd and adagrad at a constant rate, without momentum and L1: see plain.pxd
     bint plain
     double ridge
+    # Adam without L1, one row a step: see plain.pxd
+    bint plain_adam
+    double log_ratio, log_decay_1, log_decay_2
     void* columns[QUADS_MOST * QUAD]    # where the numbers of a cell go
 
 
@@ -194,6 +199,51 @@ cdef inline double row_step(
         data_step(bias, &gradient, slots, 0, slots[slot_of_D(h.code)]
                   if slot_of_D(h.code) >= 0 else &D, 1, h, c)
     return weight * value
+
+
+cdef inline bint adam_step(
+    int loss, const Rows* rows, const real* targets, const real* weights, real param, real scale,
+    const int32_t* order, Py_ssize_t s, Py_ssize_t n_steps, real* bias, real* bias_slots,
+    Py_ssize_t stride, const Hyper* h, const Steps* steps, const Cells* cells, const Listed* a,
+    double* total,
+) noexcept nogil:
+    """`row_step` of Adam without L1, if all of the row's features have a closed form; else False,
+    and nothing is done."""
+    cdef real* table = <real*> cells.table
+    cdef real* parts = <real*> a.parts
+    cdef real* slots[N_SLOTS_MAX]
+    cdef const double* c = steps.coefficients + s * steps.stride
+    cdef Py_ssize_t row = order[s], n, i
+    cdef int64_t first = rows.indptr[row]
+    cdef const int32_t* features = rows.indices + first
+    cdef real z = 0, weight, value, gradient, low = tiny(param)
+    cdef plain_absent absent
+    cdef plain_adam step
+    n = <Py_ssize_t> (rows.indptr[row + 1] - first)
+    absent.now, absent.ratio, absent.log_ratio = s, steps.ratio, cells.log_ratio
+    absent.log_decay_1, absent.log_decay_2 = cells.log_decay_1, cells.log_decay_2
+    absent.eps = h.epsilon / steps.coefficients[max(s - 1, 0) * N_COEFFICIENTS + 2]
+    absent.tail, absent.tail_now = steps.tail, steps.tail[s]
+    if not forward_adam(table, features, <const real*> rows.values + first, n, cells.empty,
+                        &absent, low, parts, &z):
+        return False
+    if bias != NULL:
+        z += bias[0]
+    weight = scale * weights[row] if weights != NULL else scale
+    value = point_alone(loss, targets[row], z, param, &gradient)
+    gradient *= weight
+    if s + 2 < n_steps:
+        prefetch_cells(cells, rows, order[s + 2], 2 * QUAD, z)
+    prefetch_entries(rows, order, s, n_steps, targets)
+    step.beta_1, step.beta_2, step.eps, step.tiny = h.beta_1, h.beta_2, h.epsilon, low
+    step.eta, step.eta_m, step.root = c[0], c[1], c[2]
+    backward_adam(table, features, n, <real> (s + 1), gradient, &step, parts)
+    if bias != NULL:
+        for i in range(N_SLOTS_MAX):
+            slots[i] = bias_slots + i * stride if i < cells.n_slots else NULL
+        data_step(bias, &gradient, slots, 0, slots[slot_of_D(h.code)], 1, h, c)
+    total[0] += weight * value
+    return True
 
 
 cdef inline Py_ssize_t list_features(

@@ -34,6 +34,10 @@ cdef double _ridge(
     return ridge if alike else -1
 
 
+cdef double _log(double decay) noexcept nogil:
+    return log(decay) if decay > 1e-300 else -1e4
+
+
 cdef int _cells_epoch(
     Data data, Model model, Scratch scratch, const int32_t* order, Py_ssize_t n,
     Py_ssize_t batch_size, const Steps* steps, Py_ssize_t n_steps, real* theta, real** slots,
@@ -61,6 +65,13 @@ cdef int _cells_epoch(
     if cells.plain and h.code == ADAGRAD:
         cells.ridge = _ridge(l2, inv_scale, d)
         cells.plain = cells.ridge >= 0
+    # momentum_tail's numbers make sense for moments that decay at different paces
+    cells.plain_adam = (
+        PLAIN and batch_size == 1 and h.code == ADAM and not model.lasso and steps.ratio > 0
+        and steps.ratio <= 0.999 and steps.stride > 0)
+    if cells.plain_adam:
+        cells.log_ratio, cells.log_decay_1 = log(steps.ratio), _log(steps.decay_1)
+        cells.log_decay_2 = _log(steps.decay_2)
     cells.n_changing = 1
     cells.n_quads = 1
     if not cells.plain:
@@ -72,7 +83,7 @@ cdef int _cells_epoch(
         d, _most_entries(rows, order, n, batch_size))))
     with gil:
         table = np.empty((d + 1) * cells.width + CACHE_LINE // sizeof(real), model.theta.dtype)
-        listed = np.zeros((14 + N_SLOTS_MAX, m), model.theta.dtype)
+        listed = np.zeros((22 + N_SLOTS_MAX, m), model.theta.dtype)
         lists = np.empty(m, np.int32)
         places = np.zeros(0 if batch_size == 1 else d, np.int32)
         cells.table, part = _address(table), <real*> _address(listed)
@@ -82,6 +93,7 @@ cdef int _cells_epoch(
     a.l1, a.g, a.D, a.away = part + 4 * m, part + 5 * m, part + 6 * m, part + 7 * m
     a.size, a.variance, a.moment = part + 8 * m, part + 9 * m, part + 10 * m
     a.tail, a.odd = part + 11 * m, part + 12 * m
+    a.parts = part + (14 + N_SLOTS_MAX) * m
     for i in range(N_SLOTS_MAX):
         a.slots[i] = part + (13 + i) * m if i < model.n_slots else NULL
     for i in range(m if steps.constant_rate >= 0 and h.code == SGD else 0):
@@ -104,6 +116,10 @@ cdef int _cells_epoch(
             total += plain_step(
                 data.loss_code, rows, targets, weights, param, scale, order, s, n_steps, bias,
                 bias_slots, h, steps, &cells, &a)
+            work += 8
+        elif cells.plain_adam and adam_step(
+                data.loss_code, rows, targets, weights, param, scale, order, s, n_steps, bias,
+                bias_slots, model.size, h, steps, &cells, &a, &total):
             work += 8
         elif batch_size == 1:
             total += row_step(

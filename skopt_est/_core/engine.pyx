@@ -10,7 +10,7 @@ from cpython.buffer cimport (
     PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport fabs, isfinite, log1p
+from libc.math cimport fabs, isfinite, log, log1p
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -19,8 +19,8 @@ from skopt_est._core.activations cimport (
 )
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.cells cimport (
-    MOST_STEPS, QUAD, QUADS_MOST, Cells, list_features, listed_backward, listed_forward, plain_step,
-    put_cells, row_step, step_listed, take_cells,
+    MOST_STEPS, QUAD, QUADS_MOST, Cells, adam_step, list_features, listed_backward,
+    listed_forward, plain_step, put_cells, row_step, step_listed, take_cells,
 )
 from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward
 from skopt_est._core.dropout cimport Drop, drop_from, set_drop

@@ -1,13 +1,16 @@
-# One step of sgd or adagrad on a CSR row, at a constant rate, without momentum and L1. A feature is
-# one quad (quads.pxd): its weight, the step at which it was last seen, inv_scale, and sgd's
-# log(1 + rate L2) or adagrad's sum of squares; then L2 is `ridge` times inv_scale squared.
+# One step of sgd, adagrad or Adam on a CSR row, without L1.
 #
-# The penalty's step of a feature's own update waits for the next time that it is seen: k steps
-# shrink its weight by (1 + D L2)^-k, D the step size after the last update.
+# sgd without momentum and adagrad, at a constant rate: a feature is one quad (quads.pxd): its
+# weight, the step at which it was last seen, inv_scale, and sgd's log(1 + rate L2) or adagrad's sum
+# of squares; then L2 is `ridge` times inv_scale squared. The penalty's step of a feature's own
+# update waits for the next time that it is seen: k steps shrink its weight by (1 + D L2)^-k, D the
+# step size after the last update.
+#
+# Adam: the cell of cells.pxd; what it missed is made up for as in absent.pxd.
 #
 # In vectors of gcc's and clang's kind: a loop over the few features of a row pays more for looking
-# whether its arrays overlap than for the arithmetic, and one over eight of them is unrolled before it
-# is vectorised. Elsewhere PLAIN is 0 and cells.pxd does without.
+# whether its arrays overlap than for the arithmetic, and one over eight of them is unrolled before
+# it is vectorised. Elsewhere PLAIN is 0 and cells.pxd does without.
 from libc.stdint cimport int32_t
 
 # For its declarations, which the code below needs before it.
@@ -17,8 +20,16 @@ from skopt_est._core.vector_math cimport vexp
 
 cdef extern from *:
     r"""
+    /* The steps that a feature missed, and one step, of Adam. */
+    typedef struct {
+        double now, eps, ratio, log_ratio, log_decay_1, log_decay_2, tail_now;
+        const double *tail;
+    } plain_absent;
+    typedef struct { double beta_1, beta_2, eta, eta_m, root, eps, tiny; } plain_adam;
+
     #if defined(QUAD_AT)
     #define PLAIN 1
+    #define PLAIN_UNROLL _Pragma("GCC unroll 8")
     #if defined(__AVX__)
     #include <immintrin.h>
     #endif
@@ -79,7 +90,7 @@ cdef extern from *:
         quad_bits##F big = (quad_bits##F) (x > 1), bits = (quad_bits##F) (x + 1); \
         quad_vector##F k = (quad_vector##F) ((bits >> VM_DIGITS##F) | PLAIN_DIGITS##F); \
         quad_vector##F m, s, z; \
-        bits = (bits & (((quad_bits##F) {0} + 1 << VM_DIGITS##F) - 1)) | PLAIN_ONE##F; \
+        bits = (bits & ((((quad_bits##F) {0} + 1) << VM_DIGITS##F) - 1)) | PLAIN_ONE##F; \
         m = (quad_vector##F) bits - 1; \
         x = (quad_vector##F) (((quad_bits##F) m & big) | ((quad_bits##F) x & ~big)); \
         s = x / (2 + x); \
@@ -95,7 +106,7 @@ cdef extern from *:
      * steps; both, and the rest of the quads, go to the arrays, up to whole vectors. */ \
     QUAD_INLINE T plain_forward##F( \
             const T *table, const int32_t *features, const T *values, ptrdiff_t n, \
-            int32_t empty, int adagrad, T now, T ridge, T eps, T *w, T *inv_scale, T *last, \
+            int32_t empty, int adagrad, T now, T ridge, T eps, T *w, T *inv_scale, T *fourth, \
             T *x) { \
         quad_vector##F sums = {0}, a, b, c, e, v, away; \
         int32_t rest[QUADS##F]; \
@@ -119,7 +130,7 @@ cdef extern from *:
             sums += v * a; \
             *(quad_vector##F *) (w + i) = a; \
             *(quad_vector##F *) (inv_scale + i) = c; \
-            *(quad_vector##F *) (last + i) = e; \
+            *(quad_vector##F *) (fourth + i) = e; \
             *(quad_vector##F *) (x + i) = v; \
         } \
         for (int j = 0; j < QUADS##F; j++) \
@@ -129,14 +140,15 @@ cdef extern from *:
     /* The step, with this derivative of the loss. */ \
     QUAD_INLINE void plain_backward##F( \
             T *table, const int32_t *features, ptrdiff_t n, int adagrad, T now, T gradient, \
-            T eta, T eps, T *w, const T *inv_scale, T *last, const T *x) { \
+            T eta, T eps, const T *w, const T *inv_scale, const T *fourth, \
+            const T *x) { \
         quad_vector##F a, b = {0}, c, e, g; \
         ptrdiff_t i = 0; \
         b += now; \
         for (; i < n; i += QUADS##F) { \
             a = *(const quad_vector##F *) (w + i); \
             c = *(const quad_vector##F *) (inv_scale + i); \
-            e = *(const quad_vector##F *) (last + i); \
+            e = *(const quad_vector##F *) (fourth + i); \
             g = *(const quad_vector##F *) (x + i); \
             if (adagrad) { \
                 g *= gradient; \
@@ -158,7 +170,120 @@ cdef extern from *:
     }
     PLAIN_FUNCTIONS(float, f)
     PLAIN_FUNCTIONS(double, )
+
+    /* Adam: two quads, the second of the moments m, v, of D and a number that stays. */
+
+    /* As absent.pxd has it; returns 0 if a feature has no closed form. */
+    #define PLAIN_ADAM(T, F) \
+    QUAD_INLINE quad_vector##F plain_decay##F( \
+            quad_vector##F moment, quad_vector##F away, T exponent, T tiny) { \
+        moment *= plain_exp##F(away * exponent); \
+        return PLAIN_KEEP(F, moment, (quad_bits##F) ((moment >= tiny) | (moment <= -tiny) \
+                                                     | (moment != moment))); \
+    } \
+    QUAD_INLINE int plain_adam_forward##F( \
+            const T *table, const int32_t *features, const T *values, ptrdiff_t n, \
+            int32_t empty, const plain_absent *absent, T tiny, T *parts, T *z) { \
+        quad_vector##F sums = {0}, a, b, c, e, m, v, D, l1, x, away, tail = {0}, y, kept, decayed; \
+        quad_vector##F ratio, kappa, way; \
+        quad_bits##F odd = {0}; \
+        T r = (T) absent->ratio; \
+        int32_t rest[QUADS##F]; \
+        T padded[QUADS##F], sum = 0; \
+        for (ptrdiff_t i = 0; i < n; i += QUADS##F, parts += 8 * QUADS##F) { \
+            const int32_t *at = features + i; \
+            if (i + QUADS##F <= n) { \
+                x = *(const quad_vector##F *) (values + i); \
+            } else { \
+                for (int j = 0; j < QUADS##F; j++) { \
+                    rest[j] = i + j < n ? features[i + j] : empty; \
+                    padded[j] = i + j < n ? values[i + j] : 0; \
+                } \
+                at = rest; \
+                x = *(const quad_vector##F *) padded; \
+            } \
+            PLAIN_UNROLL for (int j = 0; j < QUADS##F; j++) \
+                tail[j] = (T) absent->tail[(ptrdiff_t) table[at[j] * (ptrdiff_t) 8 + 1]]; \
+            quads_load##F(table, 8, at, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
+            quads_load##F(table + 4, 8, at, (T *) &m, (T *) &v, (T *) &D, (T *) &l1); \
+            away = (T) absent->now - b; \
+            y = D * e; \
+            ratio = r * (1 + y); \
+            odd |= (quad_bits##F) (ratio > (T) 0.999) & (quad_bits##F) (away > 0); \
+            kept = plain_exp##F(-away * plain_log1p##F(y)); \
+            decayed = plain_exp##F(away * (T) absent->log_ratio); \
+            odd |= (quad_bits##F) (kept == 0); \
+            kappa = (1 - r) * (kept - decayed) / ((1 - ratio) * kept * (1 - decayed)); \
+            kappa = PLAIN_KEEP(F, kappa, (quad_bits##F) (away > 0)); \
+            way = m * (tail - decayed * (T) absent->tail_now) * kappa \
+                / (plain_root##F(v) + (T) absent->eps); \
+            way = PLAIN_KEEP(F, way, (quad_bits##F) (m != 0)); \
+            a = kept * (a - way); \
+            m = plain_decay##F(m, away, (T) absent->log_decay_1, tiny); \
+            v = plain_decay##F(v, away, (T) absent->log_decay_2, tiny); \
+            x *= c; \
+            sums += x * a; \
+            *(quad_vector##F *) parts = a; \
+            *(quad_vector##F *) (parts + QUADS##F) = x; \
+            *(quad_vector##F *) (parts + 2 * QUADS##F) = c; \
+            *(quad_vector##F *) (parts + 3 * QUADS##F) = e; \
+            *(quad_vector##F *) (parts + 4 * QUADS##F) = m; \
+            *(quad_vector##F *) (parts + 5 * QUADS##F) = v; \
+            *(quad_vector##F *) (parts + 6 * QUADS##F) = D; \
+            *(quad_vector##F *) (parts + 7 * QUADS##F) = l1; \
+        } \
+        for (int j = 0; j < QUADS##F; j++) { \
+            sum += sums[j]; \
+            if (odd[j]) \
+                return 0; \
+        } \
+        *z = sum; \
+        return 1; \
+    } \
+    QUAD_INLINE void plain_adam_backward##F( \
+            T *table, const int32_t *features, ptrdiff_t n, T now, T gradient, \
+            const plain_adam *h, const T *parts) { \
+        quad_vector##F a, b = {0}, c, e, m, v, D, l1, g, q, moved = {0}; \
+        T low = (T) h->tiny; \
+        b += now; \
+        for (ptrdiff_t i = 0; i < n; i += QUADS##F, parts += 8 * QUADS##F) { \
+            a = *(const quad_vector##F *) parts; \
+            g = *(const quad_vector##F *) (parts + QUADS##F) * gradient; \
+            c = *(const quad_vector##F *) (parts + 2 * QUADS##F); \
+            e = *(const quad_vector##F *) (parts + 3 * QUADS##F); \
+            m = *(const quad_vector##F *) (parts + 4 * QUADS##F); \
+            v = *(const quad_vector##F *) (parts + 5 * QUADS##F); \
+            D = *(const quad_vector##F *) (parts + 6 * QUADS##F); \
+            l1 = *(const quad_vector##F *) (parts + 7 * QUADS##F); \
+            m = (T) h->beta_1 * m + (T) (1 - h->beta_1) * g; \
+            m = PLAIN_KEEP(F, m, (quad_bits##F) ((m >= low) | (m <= -low) | (m != m))); \
+            v = (T) h->beta_2 * v + (T) (1 - h->beta_2) * g * g; \
+            v = PLAIN_KEEP(F, v, (quad_bits##F) ((v >= low) | (v != v))); \
+            q = 1 / (plain_root##F(v) * (T) h->root + (T) h->eps); \
+            moved = (quad_vector##F) (g != 0); \
+            D = PLAIN_KEEP(F, (T) h->eta * q, (quad_bits##F) moved) \
+                + PLAIN_KEEP(F, D, ~(quad_bits##F) moved); \
+            a = (a - (T) h->eta_m * m * q) / (1 + D * e); \
+            if (i + QUADS##F <= n) { \
+                quads_store##F( \
+                    table, 8, features + i, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
+                quads_store##F( \
+                    table + 4, 8, features + i, (T *) &m, (T *) &v, (T *) &D, (T *) &l1); \
+                continue; \
+            } \
+            for (int j = 0; j < n - i; j++) { \
+                T *at = table + features[i + j] * (ptrdiff_t) 8; \
+                at[0] = a[j], at[1] = now, at[4] = m[j], at[5] = v[j], at[6] = D[j]; \
+            } \
+        } \
+    }
+    PLAIN_ADAM(float, f)
+    PLAIN_ADAM(double, )
     #else
+    #define plain_adam_forwardf(...) 0
+    #define plain_adam_forward(...) 0
+    #define plain_adam_backwardf(...) ((void) 0)
+    #define plain_adam_backward(...) ((void) 0)
     #define PLAIN 0
     #define plain_forwardf(...) 0
     #define plain_forward(...) 0
@@ -167,22 +292,41 @@ cdef extern from *:
     #endif
     """
     const bint PLAIN
+    ctypedef struct plain_absent:
+        double now, eps, ratio, log_ratio, log_decay_1, log_decay_2, tail_now
+        const double* tail
+    ctypedef struct plain_adam:
+        double beta_1, beta_2, eta, eta_m, root, eps, tiny
+    bint plain_adam_forwardf(
+        const float* table, const int32_t* features, const float* values, Py_ssize_t n,
+        int32_t empty, const plain_absent* absent, float tiny, float* parts, float* z,
+    ) noexcept nogil
+    bint plain_adam_forward(
+        const double* table, const int32_t* features, const double* values, Py_ssize_t n,
+        int32_t empty, const plain_absent* absent, double tiny, double* parts, double* z,
+    ) noexcept nogil
+    void plain_adam_backwardf(
+        float* table, const int32_t* features, Py_ssize_t n, float now, float gradient,
+        const plain_adam* h, const float* parts) noexcept nogil
+    void plain_adam_backward(
+        double* table, const int32_t* features, Py_ssize_t n, double now, double gradient,
+        const plain_adam* h, const double* parts) noexcept nogil
     float plain_forwardf(
         const float* table, const int32_t* features, const float* values, Py_ssize_t n,
         int32_t empty, bint adagrad, float now, float ridge, float eps, float* w,
-        float* inv_scale, float* last, float* x) noexcept nogil
+        float* inv_scale, float* fourth, float* x) noexcept nogil
     double plain_forward(
         const double* table, const int32_t* features, const double* values, Py_ssize_t n,
         int32_t empty, bint adagrad, double now, double ridge, double eps, double* w,
-        double* inv_scale, double* last, double* x) noexcept nogil
+        double* inv_scale, double* fourth, double* x) noexcept nogil
     void plain_backwardf(
         float* table, const int32_t* features, Py_ssize_t n, bint adagrad, float now,
-        float gradient, float eta, float eps, float* w, const float* inv_scale, float* last,
-        const float* x) noexcept nogil
+        float gradient, float eta, float eps, const float* w, const float* inv_scale,
+        const float* fourth, const float* x) noexcept nogil
     void plain_backward(
         double* table, const int32_t* features, Py_ssize_t n, bint adagrad, double now,
-        double gradient, double eta, double eps, double* w, const double* inv_scale,
-        double* last, const double* x) noexcept nogil
+        double gradient, double eta, double eps, const double* w,
+        const double* inv_scale, const double* fourth, const double* x) noexcept nogil
 
 
 cdef inline real forward_plain(
@@ -193,19 +337,19 @@ cdef inline real forward_plain(
     steps; `ridge` is times the rate. The quads go to columns[0], [2] and [3]."""
     cdef real* w = <real*> columns[0]
     cdef real* inv_scale = <real*> columns[2]
-    cdef real* last = <real*> columns[3]
+    cdef real* fourth = <real*> columns[3]
     if real is float:
         if adagrad:
             return plain_forwardf(table, features, values, n, empty, True, now, ridge, eps, w,
-                                  inv_scale, last, x)
+                                  inv_scale, fourth, x)
         return plain_forwardf(table, features, values, n, empty, False, now, ridge, eps, w,
-                              inv_scale, last, x)
+                              inv_scale, fourth, x)
     else:
         if adagrad:
             return plain_forward(table, features, values, n, empty, True, now, ridge, eps, w,
-                                 inv_scale, last, x)
+                                 inv_scale, fourth, x)
         return plain_forward(table, features, values, n, empty, False, now, ridge, eps, w,
-                             inv_scale, last, x)
+                             inv_scale, fourth, x)
 
 
 cdef inline void backward_plain(
@@ -215,18 +359,40 @@ cdef inline void backward_plain(
     """The step from there, with this derivative of the loss."""
     cdef real* w = <real*> columns[0]
     cdef const real* inv_scale = <const real*> columns[2]
-    cdef real* last = <real*> columns[3]
+    cdef real* fourth = <real*> columns[3]
     if real is float:
         if adagrad:
-            plain_backwardf(table, features, n, True, now, gradient, eta, eps, w, inv_scale, last,
+            plain_backwardf(table, features, n, True, now, gradient, eta, eps, w, inv_scale, fourth,
                             x)
         else:
             plain_backwardf(table, features, n, False, now, gradient, eta, eps, w, inv_scale,
-                            last, x)
+                            fourth, x)
     else:
         if adagrad:
-            plain_backward(table, features, n, True, now, gradient, eta, eps, w, inv_scale, last,
+            plain_backward(table, features, n, True, now, gradient, eta, eps, w, inv_scale, fourth,
                            x)
         else:
-            plain_backward(table, features, n, False, now, gradient, eta, eps, w, inv_scale, last,
+            plain_backward(table, features, n, False, now, gradient, eta, eps, w, inv_scale, fourth,
                            x)
+
+
+cdef inline bint forward_adam(
+    const real* table, const int32_t* features, const real* values, Py_ssize_t n, int32_t empty,
+    const plain_absent* absent, real tiny, real* parts, real* z,
+) noexcept nogil:
+    """The same for Adam, to parts (groups, 8, features of a group); False, and nothing is done, if
+    a feature has no closed form."""
+    if real is float:
+        return plain_adam_forwardf(table, features, values, n, empty, absent, tiny, parts, z)
+    else:
+        return plain_adam_forward(table, features, values, n, empty, absent, tiny, parts, z)
+
+
+cdef inline void backward_adam(
+    real* table, const int32_t* features, Py_ssize_t n, real now, real gradient,
+    const plain_adam* h, const real* parts,
+) noexcept nogil:
+    if real is float:
+        plain_adam_backwardf(table, features, n, now, gradient, h, parts)
+    else:
+        plain_adam_backward(table, features, n, now, gradient, h, parts)
