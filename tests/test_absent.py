@@ -71,3 +71,42 @@ def test_any_number_of_features_in_a_row_fills_whole_vectors(n_features):
                 for rows in (X, sparse.csr_matrix(X))
             )
             np.testing.assert_allclose(csr.coef_, dense.coef_, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("precondition", [False, True])
+@pytest.mark.parametrize("alpha", [1e-9, 1e-3, 1.0, 300.0])
+@pytest.mark.parametrize(("solver", "rate"), [("sgd", 0.01), ("adagrad", 0.1)])
+def test_kernel_without_l1_takes_the_same_steps_as_that_with(
+    solver, rate, alpha, precondition, dtype
+):
+    # An L1 term too small to matter is enough for the other kernel. Rows of 0 to 40 entries leave
+    # vectors filled to every degree; the largest penalties shrink a weight by more than half a step.
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(400, 60)) * (rng.random((400, 60)) < rng.random((400, 1)) * 0.7)
+    X[:, 20:] *= rng.random((400, 40)) < 0.05
+    y = X[:, 0] - X[:, 3] + 0.1 * rng.normal(size=400)
+    params = dict(
+        solver=solver,
+        learning_rate_init=rate,
+        learning_rate="constant",
+        alpha=alpha,
+        precondition=precondition,
+        polish_iter=0,
+        max_iter=3,
+        tol=0.0,
+        batch_size=1,
+        random_state=0,
+    )
+    rows = sparse.csr_matrix(X.astype(dtype))
+    assert set(np.diff(rows.indptr) % 8) == set(range(8))
+    one, other = (
+        LinearRegression(**params, l1_ratio=share).fit(rows, y, sample_weight=np.arange(400) % 3)
+        for share in (0.0, 1e-25)
+    )
+    bound = 1e-9 if dtype == np.float64 else 1e-3
+    size = np.abs(other.coef_).max()
+    assert np.isfinite(size) and size > 0
+    assert np.abs(one.coef_ - other.coef_).max() <= bound * size
+    np.testing.assert_allclose(one.loss_curve_, other.loss_curve_, rtol=bound)
+    assert (one.coef_ != other.coef_).any()  # else it was the same kernel
