@@ -6,9 +6,8 @@ from libc.stdint cimport int32_t, int64_t
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.lazy cimport Steps
 from skopt_est._core.losses cimport point_alone
-from skopt_est._core.rows cimport (
-    CACHE_LINE, LANES, PREFETCH_BYTES, ROWS_AHEAD, Rows, skopt_prefetch,
-)
+from skopt_est._core.memory cimport skopt_prefetch
+from skopt_est._core.rows cimport CACHE_LINE, LANES, PREFETCH_BYTES, ROWS_AHEAD, Rows
 from skopt_est._core.solvers cimport N_SLOTS_MAX, Hyper, data_step, prox, slot_of_D
 from skopt_est._core.types cimport real
 from skopt_est._core.vector_math cimport vexp
