@@ -12,6 +12,11 @@
 #define LANES ((long) (64 / sizeof(REAL)))
 #define WIDTH ((COLUMNS + LANES - 1) / LANES * LANES)
 #define LINE 64
+/* Sums side by side in a sparse row's product: more than one where it is not made in vectors, or
+ * each addition waits for the one before. */
+#ifndef SUMS
+#define SUMS 1
+#endif
 #define ROWS_AHEAD 12
 #define ASKED_FOR 512 /* bytes: the hardware follows longer rows by itself */
 /* To gcc a function that only prefetches has no effect, so it removes the calls of it; the empty
@@ -43,6 +48,10 @@ static inline REAL sigmoid(REAL z) {
     k[0] = __builtin_rint(t);
     wholes power = (__builtin_convertvector(k, wholes) + bias) << bits;
     return 1 / (1 + series * ((quad) power)[0]);
+}
+
+static inline REAL root(REAL x) {
+    return sizeof(REAL) == 4 ? (REAL) sqrtf((float) x) : (REAL) sqrt((double) x);
 }
 
 /* Reads the rows once, in this order, or (NULL) as they lie. A row's last vector ends with the row,
@@ -95,20 +104,16 @@ void sgd_steps(
     }
 }
 
+#ifdef __AVX512F__
 /* 1 / sqrt(x): the processor's estimate and Newton's method are faster than root and division. */
 static inline vec inverse_root(vec x) {
-#ifdef __AVX512F__
     vec r = _Generic((REAL) 0, float: (vec) _mm512_rsqrt14_ps((__m512) x),
                      double: (vec) _mm512_rsqrt14_pd((__m512d) x));
     for (int turn = 0; turn < (int) sizeof(REAL) / 4; turn++)
         r += r * ((REAL) 0.5 - (REAL) 0.5 * x * r * r);
     return r;
-#else
-    vec r;
-    for (int i = 0; i < LANES; i++) r[i] = 1 / (REAL) sqrt(x[i]);
-    return r;
-#endif
 }
+#endif
 
 /* The same for adagrad; G starts above zero. */
 void adagrad_steps(
@@ -121,6 +126,8 @@ void adagrad_steps(
         const REAL* row = a + (s & (rows - 1)) * WIDTH;
         const REAL* next = a + ((s + 1) & (rows - 1)) * WIDTH;
         const REAL gradient = sigmoid(z) - y[s & (rows - 1)];
+        z = 0;
+#ifdef __AVX512F__
         vec sum = {0};
         for (long j = 0; j < WIDTH; j += LANES) {
             const vec g = gradient * *(const vec*) (row + j);
@@ -130,8 +137,16 @@ void adagrad_steps(
             *(vec*) (w + j) = moved;
             sum += *(const vec*) (next + j) * moved;
         }
-        z = 0;
         for (long j = 0; j < LANES; j++) z += sum[j];
+#else /* gcc makes vectors as the processor has them, roots and divisions in them */
+        for (long j = 0; j < WIDTH; j++) {
+            const REAL g = gradient * row[j], squares = G[j] + g * g;
+            const REAL moved = w[j] - rate * g / root(squares);
+            G[j] = squares;
+            w[j] = moved;
+            z += next[j] * moved;
+        }
+#endif
     }
 }
 
@@ -157,8 +172,12 @@ void sgd_sparse(
     for (long s = 0; s < n; s++) {
         const long row = order[s], from = starts[row], to = starts[row + 1];
         ask_for(values, indices, starts, order, s, n);
-        REAL z = 0;
-        for (long p = from; p < to; p++) z += values[p] * w[indices[p]];
+        REAL sums[SUMS] = {0}, z = 0;
+        long at = from;
+        for (; at <= to - SUMS; at += SUMS)
+            for (long k = 0; k < SUMS; k++) sums[k] += values[at + k] * w[indices[at + k]];
+        for (; at < to; at++) z += values[at] * w[indices[at]];
+        for (long k = 0; k < SUMS; k++) z += sums[k];
         const REAL step = rate * (sigmoid(z) - y[row]);
         IN_ANY_ORDER
         for (long p = from; p < to; p++) w[indices[p]] -= step * values[p];
@@ -177,18 +196,22 @@ void adagrad_sparse(
         const long row = order[s], from = starts[row], count = starts[row + 1] - from;
         const int32_t* at = indices + from;
         const REAL* x = values + from;
-        REAL w[count + 1], G[count + 1], z = 0;
+        REAL w[count + 1], G[count + 1], sums[SUMS] = {0}, z = 0;
+        long done = 0;
         ask_for(values, indices, starts, order, s, n);
         for (long i = 0; i < count; i++) {
             w[i] = cells[at[i]].w;
             G[i] = cells[at[i]].G;
-            z += x[i] * w[i];
         }
+        for (; done <= count - SUMS; done += SUMS)
+            for (long k = 0; k < SUMS; k++) sums[k] += x[done + k] * w[done + k];
+        for (; done < count; done++) z += x[done] * w[done];
+        for (long k = 0; k < SUMS; k++) z += sums[k];
         const REAL gradient = sigmoid(z) - y[row];
         for (long i = 0; i < count; i++) {
             const REAL g = gradient * x[i];
             G[i] += g * g;
-            w[i] -= rate * g / (sizeof(REAL) == 4 ? (REAL) sqrtf(G[i]) : (REAL) sqrt(G[i]));
+            w[i] -= rate * g / root(G[i]);
         }
         for (long i = 0; i < count; i++) {
             cells[at[i]].w = w[i];

@@ -81,7 +81,7 @@ def test_kernel_without_l1_takes_the_same_steps_as_that_with(
     solver, rate, alpha, precondition, dtype
 ):
     # An L1 term too small to matter is enough for the other kernel. Rows of 0 to 40 entries leave
-    # vectors filled to every degree; the largest penalties shrink a weight by more than half a step.
+    # vectors filled to every degree; the largest penalty more than halves a weight in one step.
     rng = np.random.default_rng(1)
     X = rng.normal(size=(400, 60)) * (rng.random((400, 60)) < rng.random((400, 1)) * 0.7)
     X[:, 20:] *= rng.random((400, 40)) < 0.05

@@ -6,11 +6,12 @@ from libc.stdint cimport int32_t, int64_t
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.lazy cimport Steps
 from skopt_est._core.losses cimport point_alone
+from skopt_est._core.memory cimport skopt_prefetch
 from skopt_est._core.plain cimport (
     backward_adam, backward_plain, forward_adam, forward_plain, plain_absent, plain_adam,
 )
 from skopt_est._core.quads cimport QUAD_LANES, put_quads, take_quads, whole_lanes
-from skopt_est._core.rows cimport CACHE_LINE, PREFETCH_BYTES, ROWS_AHEAD, Rows, skopt_prefetch
+from skopt_est._core.rows cimport CACHE_LINE, PREFETCH_BYTES, ROWS_AHEAD, Rows
 from skopt_est._core.solvers cimport (
     ADAGRAD, N_COEFFICIENTS, N_SLOTS_MAX, Hyper, data_step, prox, slot_of_D, tiny,
 )

@@ -7,7 +7,8 @@
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
-from skopt_est._core.rows cimport CACHE_LINE, LANES, Rows, prefetch, skopt_prefetch
+from skopt_est._core.memory cimport skopt_prefetch
+from skopt_est._core.rows cimport CACHE_LINE, LANES, Rows, prefetch
 from skopt_est._core.tiles cimport four_dots
 from skopt_est._core.types cimport real
 
@@ -19,7 +20,19 @@ cdef extern from *:
         size_t at;
         for (at = 0; at < size; at += 64) (void) *((volatile const char*) start + at);
     }
+
+    /* Rows that follow one another are asked for a block ahead if they have at most AHEAD_BYTES:
+     * in the backward pass over the block before, but the first half of those of at least
+     * SPLIT_BYTES in the forward pass. Measured like SKOPT_ROW_BYTES; AVX-512 splits none. */
+    #if defined(__AVX512F__)
+    #define SKOPT_AHEAD_BYTES 255
+    #define SKOPT_SPLIT_BYTES 256
+    #else
+    #define SKOPT_AHEAD_BYTES 1024
+    #define SKOPT_SPLIT_BYTES 128
+    #endif
     """
+    const Py_ssize_t SKOPT_AHEAD_BYTES, SKOPT_SPLIT_BYTES
     void skopt_read_through(const void* start, size_t size) nogil
 
 
@@ -62,24 +75,32 @@ cdef inline void group(
             x[i] = copy
 
 
-cdef inline void ask_for(const Rows* rows, Py_ssize_t row, Py_ssize_t n, real like) noexcept nogil:
-    """Fetch this row, if it is one of n, from memory while others are computed with."""
+cdef inline Py_ssize_t half(Py_ssize_t size) noexcept nogil:
+    """How many bytes of a row are asked for in the forward pass."""
+    return size // 2 if SKOPT_SPLIT_BYTES <= size <= SKOPT_AHEAD_BYTES else 0
+
+
+cdef inline void ask_for(
+    const Rows* rows, Py_ssize_t row, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end, real like
+) noexcept nogil:
+    """Fetch these bytes of this row, if it is one of n, from memory while others are computed
+    with."""
     cdef const char* start
-    cdef Py_ssize_t offset = 0, size = rows.d * <Py_ssize_t> sizeof(real)
     if row >= n:
         return
     start = <const char*> (<const real*> rows.values + row * rows.d)
-    while offset < size:
-        skopt_prefetch(start + offset)
-        offset += CACHE_LINE
-    skopt_prefetch(start + size - 1)
+    while begin < end:
+        skopt_prefetch(start + begin)
+        begin += CACHE_LINE
+    skopt_prefetch(start + end - 1)
 
 
 cdef inline void dense_forward(
     const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
-    const real* w, const real* b, const Columns* columns, real* z,
+    const real* w, const real* b, const Columns* columns, bint both, real* z,
 ) noexcept nogil:
-    """z (count,) <- rows w + b; b: NULL without intercept; n: the length of order."""
+    """z (count,) <- rows w + b; b: NULL without intercept; n: the length of order; both: the
+    backward pass follows."""
     cdef const real* inv_scale = <const real*> rows.inv_scale
     cdef const real* shift = <const real*> columns.shift
     cdef real* scaled = <real*> columns.scaled
@@ -87,17 +108,20 @@ cdef inline void dense_forward(
     cdef real sums[GROUP]
     cdef real intercept = b[0] if b != NULL else 0
     cdef bint sequence = order == NULL
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i, j, size = rows.d * <Py_ssize_t> sizeof(real)
+    cdef Py_ssize_t early = half(size) if sequence and both else 0
     for j in range(rows.d):
         scaled[j] = w[j] * inv_scale[j] if inv_scale != NULL else w[j]
     i = 0
-    if sequence and rows.d * <Py_ssize_t> sizeof(real) >= LONG_ROW:
+    if sequence and size >= LONG_ROW:
         # From end to end before four at a time: the hardware fetches ahead at its full speed.
         skopt_read_through(
-            <const real*> rows.values + start * rows.d, count * rows.d * sizeof(real))
+            <const real*> rows.values + start * rows.d, count * <size_t> size)
     while i < count:
         for j in range(GROUP if not sequence else 0):
             prefetch(rows, order, start + i + j, n, <real> 0)
+        for j in range(GROUP if early else 0):
+            ask_for(rows, start + count + i + j, n, 0, early, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
         if rows.shift == NULL:
             four_dots(x, columns.width, shift, scaled, False, sums)
@@ -113,21 +137,20 @@ cdef inline void dense_backward(
     const real* z, bint fresh, const Columns* columns, real* g,
 ) noexcept nogil:
     """g (d,) += rows' z; <- if fresh. These rows are in cache, so memory would have nothing to do:
-    as many of the next ones are fetched meanwhile if they are short and come in sequence (half of
-    them already in the forward pass: tried, no faster)."""
+    as many of the next ones are fetched meanwhile if they are short and come in sequence."""
     cdef const real* inv_scale = <const real*> rows.inv_scale
     cdef const real* shift = <const real*> columns.shift
     cdef real* sum = <real*> columns.sum
     cdef const real* x[GROUP]
     cdef real parts[GROUP]
     cdef real back
-    cdef bint fetch = order == NULL and rows.d * <Py_ssize_t> sizeof(real) < LONG_ROW
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i, j, size = rows.d * <Py_ssize_t> sizeof(real), early = half(size)
+    cdef bint fetch = order == NULL and size <= SKOPT_AHEAD_BYTES
     memset(sum, 0, columns.width * sizeof(real))
     i = 0
     while i < count:
         for j in range(GROUP if fetch else 0):
-            ask_for(rows, start + count + i + j, n, <real> 0)
+            ask_for(rows, start + count + i + j, n, early, size, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
         for j in range(GROUP):
             parts[j] = z[i + j] if i + j < count else 0

@@ -136,7 +136,7 @@ cdef inline void _accumulate(
         start, n, order = order[start], rows.n, NULL
     if in_place:
         dense_forward(rows, order, start, count, n, <const real*> first.W,
-                      <const real*> first.b, &scratch.columns, z)
+                      <const real*> first.b, &scratch.columns, first.gW != NULL, z)
     elif rows.indices == NULL:
         block = gather(rows, order, start, count, n, drop != NULL, <real*> scratch.block)
         if drop != NULL:

@@ -37,8 +37,9 @@ def visit(
     start : the first place in that order, a multiple of window
     """
     cdef uint64_t* word = _word(state)
-    cdef Py_ssize_t n = rows.shape[0], count = order.shape[0], place = 0, n_last = 0, b
-    cdef bint outside = False
+    cdef Py_ssize_t n = rows.shape[0], count = order.shape[0], place = 0, b
+    cdef const int32_t* listed
+    cdef int32_t last, n_last = 0, outside = 0
     if block < 1 or window < 1:
         raise ValueError(f"block and window must be positive, got {block} and {window}")
     if start < 0 or start > n - count or start % window:
@@ -52,11 +53,13 @@ def visit(
         check_aligned(&order[0], sizeof(int32_t))
         check_aligned(&rows[0], sizeof(int32_t))
         check_aligned(&blocks[0], sizeof(int32_t))
-        for b in range(blocks.shape[0]):
-            outside |= blocks[b] < 0 or blocks[b] >= blocks.shape[0]
-            if blocks[b] == blocks.shape[0] - 1:
-                place = b
-                n_last += 1
+        listed = &blocks[0]
+        last = <int32_t> (blocks.shape[0] - 1)
+        for b in range(blocks.shape[0]):    # without branches, so that it is done in vectors
+            outside |= (listed[b] < 0) | (listed[b] > last)
+            n_last += listed[b] == last
+        while place < blocks.shape[0] - 1 and listed[place] != last:
+            place += 1
         if outside or n_last != 1:
             raise ValueError("blocks must be an order of all blocks")
         with nogil:

@@ -2,6 +2,12 @@
 # can store the generator as a number and resume the same sequence.
 from libc.stdint cimport int32_t, uint64_t
 
+from skopt_est._core.memory cimport skopt_prefetch
+
+
+cdef enum:
+    BLOCKS_AHEAD = 16       # a block's rows are asked for so early: training took the cache
+
 
 cdef inline uint64_t mix(uint64_t z) noexcept nogil:
     z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
@@ -43,6 +49,8 @@ cdef inline void visit_blocks(
         start += lacking
     b, i = start // block, start % block
     while at < count:
+        if b + BLOCKS_AHEAD < n_blocks:
+            skopt_prefetch(rows + blocks[b + BLOCKS_AHEAD] * block)
         while at < count and i < block and blocks[b] * block + i < n:
             order[at] = rows[blocks[b] * block + i]
             at += 1

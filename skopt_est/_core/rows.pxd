@@ -4,28 +4,28 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from skopt_est._core.dropout cimport Drop, mask
+from skopt_est._core.memory cimport skopt_prefetch
 from skopt_est._core.products cimport add_scaled
 from skopt_est._core.types cimport real
 
 
 cdef extern from *:
     """
-    #if defined(__GNUC__)
-    /* To gcc, a function that does nothing but prefetch has no effect, and it removes the calls of
-     * it; the empty statement counts as one. */
-    #define skopt_prefetch(address) ({ __builtin_prefetch(address); __asm__ volatile (""); })
+    /* How much of a row in random order is asked for, at most: what was measured to be best on
+     * processors with AVX-512, which follow longer rows by themselves, and on one without. */
+    #if defined(__AVX512F__)
+    #define SKOPT_ROW_BYTES 512
     #else
-    #define skopt_prefetch(address) ((void) 0)
+    #define SKOPT_ROW_BYTES 2048
     #endif
     """
-    void skopt_prefetch(const void* address) nogil
+    const Py_ssize_t SKOPT_ROW_BYTES
 
 
 cdef enum:
-    # Rows in random order come from far: the row so many places ahead is asked for early, but
-    # no more of it than this, the hardware follows longer rows by itself.
+    # Rows in random order come from far: the row so many places ahead is asked for early.
     ROWS_AHEAD = 12
-    PREFETCH_BYTES = 512
+    PREFETCH_BYTES = 512        # of the entries of a sparse row, at most
     CACHE_LINE = 64
     LANES = 16          # elements of a vector of AVX-512, in single precision
 
@@ -48,7 +48,7 @@ cdef inline void prefetch(
     if order == NULL or at + ROWS_AHEAD >= n:
         return
     start = <const char*> (<const real*> rows.values + order[at + ROWS_AHEAD] * rows.d)
-    size = min(rows.d * <Py_ssize_t> sizeof(real), PREFETCH_BYTES)
+    size = min(rows.d * <Py_ssize_t> sizeof(real), SKOPT_ROW_BYTES)
     offset = 0
     while offset < size:
         skopt_prefetch(start + offset)
