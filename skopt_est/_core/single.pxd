@@ -2,6 +2,7 @@
 # general path (its oracle), fused. A step is a chain of waits (dot product, exponential, update,
 # dot product), so what counts is its latency: everything is kept in rows padded to whole vectors,
 # since a load that spans two smaller stores, of a loop's vector part and its rest, stalls.
+from libc.math cimport INFINITY
 from libc.stdint cimport int32_t
 
 from skopt_est._core.estimates cimport SKOPT_ESTIMATES, skopt_adagrad, skopt_adagradf
@@ -108,7 +109,9 @@ cdef inline void adagrad_row(
         size = magnitude(moved) - eta * l1[j]
         size = size if size > 0 else 0 * size
         size = (size if moved > 0 else -size) / (q + eta * l2[j])
-        w[j] = size if G[j] != 0 else w[j]
+        # a sum of zero, or one that overflowed, allows no step
+        size = size if G[j] != 0 else w[j]
+        w[j] = w[j] if G[j] == <real> INFINITY else size
 
 
 cdef inline double rows_ahead(
