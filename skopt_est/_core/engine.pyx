@@ -49,6 +49,8 @@ from skopt_est._core.steps cimport (
 from skopt_est._core.types cimport real
 from skopt_est._core.vector_math cimport vlog1p
 
+PLAIN_KERNELS = bool(PLAIN)     # of plain.pxd: this compiler can make them
+
 # The integer codes exist once, in the enums of losses.pxd, solvers.pxd and activations.pxd.
 LOSS_CODES = {
     "squared_error": SQUARED_ERROR,

@@ -62,7 +62,7 @@ cdef extern from *:
     #endif
     }
 
-    /* plain_exp: exp(x) for x <= 0, to the rounding of x; 0 where it is not normal.
+    /* plain_exp: exp(x) for x <= 0, to the rounding of x; 0 where it is not normal; NaN of a NaN.
      * plain_log1p: for x >= 0. Above 1, log(2^k m) = k log(2) + log(m) with 1 <= m < 2; 2^23 (2^52)
      *     and k in the bits below make a number. */
     #define PLAIN_KEEP(F, x, mask) ((quad_vector##F) ((quad_bits##F) (x) & (mask)))
@@ -76,7 +76,7 @@ cdef extern from *:
     #define PLAIN_LN2 0.6931471805599453
     #define PLAIN_FUNCTIONS(T, F) \
     QUAD_INLINE quad_vector##F plain_exp##F(quad_vector##F x) { \
-        quad_bits##F normal = (quad_bits##F) (x >= VM_EXP_MIN##F + 1), power; \
+        quad_bits##F normal = ~(quad_bits##F) (x < VM_EXP_MIN##F + 1), power; \
         x = PLAIN_KEEP(F, x, normal); \
         quad_whole##F n = __builtin_convertvector(x * VM_LOG2E##F - (T) 0.5, quad_whole##F); \
         quad_vector##F r = x - __builtin_convertvector(n, quad_vector##F) * PLAIN_LN2##F; \
@@ -124,7 +124,12 @@ cdef extern from *:
                 v = *(const quad_vector##F *) padded; \
             } \
             quads_load##F(table, 4, at, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
-            away = adagrad ? plain_log1p##F(ridge * (c * c * plain_size##F(e, eps))) : e; \
+            away = e; \
+            if (adagrad) { \
+                /* no penalty where it is 0 times an overflow: of inv_scale^2, or of the size */ \
+                away = ridge * (c * c * plain_size##F(e, eps)); \
+                away = plain_log1p##F(PLAIN_KEEP(F, away, (quad_bits##F) (away == away))); \
+            } \
             a *= plain_exp##F((b - now) * away); \
             v *= c; \
             sums += v * a; \
@@ -212,7 +217,7 @@ cdef extern from *:
             odd |= (quad_bits##F) (ratio > (T) 0.999) & (quad_bits##F) (away > 0); \
             kept = plain_exp##F(-away * plain_log1p##F(y)); \
             decayed = plain_exp##F(away * (T) absent->log_ratio); \
-            odd |= (quad_bits##F) (kept == 0); \
+            odd |= ~(quad_bits##F) (kept > 0); \
             kappa = (1 - r) * (kept - decayed) / ((1 - ratio) * kept * (1 - decayed)); \
             kappa = PLAIN_KEEP(F, kappa, (quad_bits##F) (away > 0)); \
             way = m * (tail - decayed * (T) absent->tail_now) * kappa \
