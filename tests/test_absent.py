@@ -9,6 +9,7 @@ from scipy import sparse
 
 from skopt_est import LinearRegression
 from skopt_est._core import engine
+from skopt_est._scaling import Scaling
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SOLVERS = {
@@ -136,3 +137,48 @@ def test_overflow_of_a_unit_squared_takes_no_weight():
         for rows in (X, X * scale)
     )
     np.testing.assert_allclose(small * scale, plain, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("beta_1", [0.9, 0.99])
+@pytest.mark.parametrize("rate", [0.01, 3.0])
+@pytest.mark.parametrize("alpha", [0.0, 1e-3, 300.0])
+def test_adams_kernel_takes_the_same_steps_as_that_for_l1(
+    alpha, rate, beta_1, schedule, dtype, monkeypatch
+):
+    # An L1 term on a column that never occurs, whose weight is zero anyway, asks for the latter.
+    # The largest penalty has no closed form, and is left to it.
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(400, 60)) * (rng.random((400, 60)) < rng.random((400, 1)) * 0.7)
+    X[:, 20:] *= rng.random((400, 40)) < 0.05
+    X[:, 59] = 0
+    y = X[:, 0] - X[:, 3] + 0.1 * rng.normal(size=400)
+    est = LinearRegression(
+        solver="adam",
+        beta_1=beta_1,
+        learning_rate_init=rate,
+        learning_rate=schedule,
+        alpha=alpha,
+        precondition=False,
+        polish_iter=0,
+        max_iter=3,
+        tol=0.0,
+        batch_size=1,
+        random_state=0,
+    )
+    rows, weight = sparse.csr_matrix(X.astype(dtype)), np.arange(400) % 3
+    one = est.fit(rows, y, sample_weight=weight).coef_
+    penalty = Scaling.penalty
+
+    def with_l1(*args):
+        l1, l2 = penalty(*args)
+        return np.where(np.arange(len(l1)) == 59, 1.0, l1), l2
+
+    monkeypatch.setattr(Scaling, "penalty", with_l1)
+    other = est.fit(rows, y, sample_weight=weight).coef_
+    size = np.abs(other).max()
+    assert np.isfinite(size) and size > 0
+    assert np.abs(one - other).max() <= (1e-9 if dtype == np.float64 else 1e-3) * size
+    if engine.PLAIN_KERNELS and dtype == np.float32 and alpha < 1:
+        assert (one != other).any()  # else it was the same kernel

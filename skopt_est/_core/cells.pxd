@@ -123,6 +123,16 @@ cdef inline void prefetch_entries(
         p += CACHE_LINE // <Py_ssize_t> sizeof(int32_t)
 
 
+cdef inline real weighted_loss(
+    int loss, const real* targets, const real* weights, Py_ssize_t row, real z, real param,
+    real scale, real* gradient,
+) noexcept nogil:
+    cdef real weight = scale * weights[row] if weights != NULL else scale
+    cdef real value = point_alone(loss, targets[row], z, param, gradient)
+    gradient[0] *= weight
+    return weight * value
+
+
 cdef inline double plain_step(
     int loss, const Rows* rows, const real* targets, const real* weights, real param, real scale,
     const int32_t* order, Py_ssize_t s, Py_ssize_t n_steps, real* bias, real* bias_slots,
@@ -137,15 +147,13 @@ cdef inline double plain_step(
     cdef int64_t first = rows.indptr[row]
     cdef const int32_t* features = rows.indices + first
     cdef real now = <real> s, eta = <real> steps.constant_rate, eps = <real> h.epsilon
-    cdef real z, weight, value, gradient, D
+    cdef real z, value, gradient, D
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
     z = forward_plain(table, features, <const real*> rows.values + first, n, cells.empty, adagrad,
                       now, eta * <real> cells.ridge, eps, columns, x)
     if bias != NULL:
         z += bias[0]
-    weight = scale * weights[row] if weights != NULL else scale
-    value = point_alone(loss, targets[row], z, param, &gradient)
-    gradient *= weight
+    value = weighted_loss(loss, targets, weights, row, z, param, scale, &gradient)
     # What the next rows need is asked for while the gradient is computed.
     if s + 2 < n_steps:
         prefetch_cells(cells, rows, order[s + 2], QUAD, now)
@@ -153,7 +161,7 @@ cdef inline double plain_step(
     backward_plain(table, features, n, adagrad, now, gradient, eta, eps, columns, x)
     if bias != NULL:
         data_step(bias, &gradient, &bias_slots, 0, &D, 1, h, steps.coefficients + s * steps.stride)
-    return weight * value
+    return value
 
 
 cdef inline double row_step(
@@ -168,7 +176,7 @@ cdef inline double row_step(
     cdef const double* c = steps.coefficients + s * steps.stride
     cdef const int32_t* features
     cdef real* slots[N_SLOTS_MAX]
-    cdef real z = 0, weight, value, gradient, D, now = <real> (s + 1)
+    cdef real z = 0, value, gradient, D, now = <real> (s + 1)
     cdef Py_ssize_t row = order[s], n, whole, i
     cdef int64_t first = rows.indptr[row]
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
@@ -185,9 +193,7 @@ cdef inline double row_step(
         z += g[i] * w[i]
     if bias != NULL:
         z += bias[0]
-    weight = scale * weights[row] if weights != NULL else scale
-    value = point_alone(loss, targets[row], z, param, &gradient)
-    gradient *= weight
+    value = weighted_loss(loss, targets, weights, row, z, param, scale, &gradient)
     for i in range(QUAD_LANES * (whole // QUAD_LANES)):
         g[i] *= gradient
     step_listed(a, n, h, c, steps.penalised, now)
@@ -199,7 +205,7 @@ cdef inline double row_step(
             slots[i] = bias_slots + i * stride if i < cells.n_slots else NULL
         data_step(bias, &gradient, slots, 0, slots[slot_of_D(h.code)]
                   if slot_of_D(h.code) >= 0 else &D, 1, h, c)
-    return weight * value
+    return value
 
 
 cdef inline bint adam_step(
@@ -217,7 +223,7 @@ cdef inline bint adam_step(
     cdef Py_ssize_t row = order[s], n, i
     cdef int64_t first = rows.indptr[row]
     cdef const int32_t* features = rows.indices + first
-    cdef real z = 0, weight, value, gradient, low = tiny(param)
+    cdef real z = 0, value, gradient, low = tiny(param)
     cdef plain_absent absent
     cdef plain_adam step
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
@@ -230,9 +236,7 @@ cdef inline bint adam_step(
         return False
     if bias != NULL:
         z += bias[0]
-    weight = scale * weights[row] if weights != NULL else scale
-    value = point_alone(loss, targets[row], z, param, &gradient)
-    gradient *= weight
+    value = weighted_loss(loss, targets, weights, row, z, param, scale, &gradient)
     if s + 2 < n_steps:
         prefetch_cells(cells, rows, order[s + 2], 2 * QUAD, z)
     prefetch_entries(rows, order, s, n_steps, targets)
@@ -243,7 +247,7 @@ cdef inline bint adam_step(
         for i in range(N_SLOTS_MAX):
             slots[i] = bias_slots + i * stride if i < cells.n_slots else NULL
         data_step(bias, &gradient, slots, 0, slots[slot_of_D(h.code)], 1, h, c)
-    total[0] += weight * value
+    total[0] += value
     return True
 
 

@@ -61,11 +61,13 @@ cdef int _cells_epoch(
     cells.n_slots, cells.empty = model.n_slots, <int32_t> d
     cells.plain = (
         PLAIN and batch_size == 1 and steps.constant_rate >= 0 and not model.lasso
-        and (h.code == ADAGRAD or h.code == SGD and h.momentum == 0))
+        and (h.code == ADAGRAD or h.code == SGD and h.momentum == 0)
+        and model.n_slots == (h.code == ADAGRAD))
+    cells.ridge = 0
     if cells.plain and h.code == ADAGRAD:
         cells.ridge = _ridge(l2, inv_scale, d)
         cells.plain = cells.ridge >= 0
-    # momentum_tail's numbers make sense for moments that decay at different paces
+    # as absent.pxd: near 1 the moves' geometric sum has no closed form
     cells.plain_adam = (
         PLAIN and batch_size == 1 and h.code == ADAM and not model.lasso and steps.ratio > 0
         and steps.ratio <= 0.999 and steps.stride > 0)
@@ -201,7 +203,7 @@ cdef void _fill_cells(
     const real* theta, real** slots, const real* inv_scale, const real* l1, const real* l2,
     real rate,
 ) noexcept nogil:
-    cdef real* ridge = <real*> a.l2
+    cdef real* fourth = <real*> a.l2
     cdef Py_ssize_t first = 0, n, i, m
     cdef real most, one = 1
     memset(<real*> cells.table + d * cells.width, 0, cells.width * sizeof(real))
@@ -217,11 +219,11 @@ cdef void _fill_cells(
             for i in range(n):
                 most = most if most > l2[first + i] else l2[first + i]
             for i in range(n):
-                ridge[i] = vlog1p(rate * l2[first + i] if rate * l2[first + i] < one else one)
+                fourth[i] = vlog1p(rate * l2[first + i] if rate * l2[first + i] < one else one)
             for i in range(n if rate * most > 1 else 0):
-                ridge[i] = <real> log1p(<double> rate * l2[first + i])
+                fourth[i] = <real> log1p(<double> rate * l2[first + i])
         elif not cells.plain:
-            memcpy(ridge, l2 + first, n * sizeof(real))
+            memcpy(fourth, l2 + first, n * sizeof(real))
         for m in range(cells.n_slots):
             memcpy(a.slots[m], slots[m] + first, n * sizeof(real))
         memcpy(a.l1, l1 + first, n * sizeof(real))
@@ -239,14 +241,15 @@ cdef void _leave_cells(
         n = min(CHUNK, d - first)
         for i in range(n):
             features[i] = <int32_t> (first + i)
-        take_cells(cells, features, n, theta[0])
         if cells.plain:
             forward_plain(
                 <real*> cells.table, features, <const real*> a.D, n, cells.empty,
                 h.code == ADAGRAD, <real> now, <real> (steps.constant_rate * cells.ridge),
                 <real> h.epsilon, <void**> cells.columns, <real*> a.g)
-        elif steps.moves_without_gradient:
-            bring_up(a, n, now, h, steps, theta[0])
+        else:
+            take_cells(cells, features, n, theta[0])
+            if steps.moves_without_gradient:
+                bring_up(a, n, now, h, steps, theta[0])
         memcpy(theta + first, a.w, n * sizeof(real))
         for m in range(cells.n_slots):
             memcpy(slots[m] + first, a.slots[m], n * sizeof(real))

@@ -6,7 +6,10 @@
 # update waits for the next time that it is seen: k steps shrink its weight by (1 + D L2)^-k, D the
 # step size after the last update.
 #
-# Adam: the cell of cells.pxd; what it missed is made up for as in absent.pxd.
+# Adam: the cell of cells.pxd. What it missed is made up for as in absent.pxd, its step is that of
+# solvers.pxd; `row_step`, which calls those, is the oracle.
+#
+# a, b, c, e: the four numbers of a quad, in the order in which they lie there.
 #
 # In vectors of gcc's and clang's kind: a loop over the few features of a row pays more for looking
 # whether its arrays overlap than for the arithmetic, and one over eight of them is unrolled before
@@ -102,6 +105,23 @@ cdef extern from *:
     QUAD_INLINE quad_vector##F plain_size##F(quad_vector##F G, T eps) { \
         return PLAIN_KEEP(F, 1 / (plain_root##F(G) + eps), (quad_bits##F) (G != 0)); \
     } \
+    /* The next QUADS features of a row and their values; where fewer are left, `empty` and 0 fill \
+     * them up. */ \
+    QUAD_INLINE const int32_t *plain_group##F( \
+            const int32_t *features, const T *values, ptrdiff_t left, int32_t empty, \
+            int32_t *rest, quad_vector##F *x) { \
+        T padded[QUADS##F]; \
+        if (left >= QUADS##F) { \
+            *x = *(const quad_vector##F *) values; \
+            return features; \
+        } \
+        for (int j = 0; j < QUADS##F; j++) { \
+            rest[j] = j < left ? features[j] : empty; \
+            padded[j] = j < left ? values[j] : 0; \
+        } \
+        *x = *(const quad_vector##F *) padded; \
+        return rest; \
+    } \
     /* Returns the sum of x w, x the values in the units of training and w the weights after `now` \
      * steps; both, and the rest of the quads, go to the arrays, up to whole vectors. */ \
     QUAD_INLINE T plain_forward##F( \
@@ -110,19 +130,10 @@ cdef extern from *:
             T *x) { \
         quad_vector##F sums = {0}, a, b, c, e, v, away; \
         int32_t rest[QUADS##F]; \
-        T padded[QUADS##F], sum = 0; \
+        T sum = 0; \
         for (ptrdiff_t i = 0; i < n; i += QUADS##F) { \
-            const int32_t *at = features + i; \
-            if (i + QUADS##F <= n) { \
-                v = *(const quad_vector##F *) (values + i); \
-            } else { \
-                for (int j = 0; j < QUADS##F; j++) { \
-                    rest[j] = i + j < n ? features[i + j] : empty; \
-                    padded[j] = i + j < n ? values[i + j] : 0; \
-                } \
-                at = rest; \
-                v = *(const quad_vector##F *) padded; \
-            } \
+            const int32_t *at = plain_group##F( \
+                features + i, values + i, n - i, empty, rest, &v); \
             quads_load##F(table, 4, at, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
             away = e; \
             if (adagrad) { \
@@ -194,19 +205,10 @@ cdef extern from *:
         quad_bits##F odd = {0}; \
         T r = (T) absent->ratio; \
         int32_t rest[QUADS##F]; \
-        T padded[QUADS##F], sum = 0; \
+        T sum = 0; \
         for (ptrdiff_t i = 0; i < n; i += QUADS##F, parts += 8 * QUADS##F) { \
-            const int32_t *at = features + i; \
-            if (i + QUADS##F <= n) { \
-                x = *(const quad_vector##F *) (values + i); \
-            } else { \
-                for (int j = 0; j < QUADS##F; j++) { \
-                    rest[j] = i + j < n ? features[i + j] : empty; \
-                    padded[j] = i + j < n ? values[i + j] : 0; \
-                } \
-                at = rest; \
-                x = *(const quad_vector##F *) padded; \
-            } \
+            const int32_t *at = plain_group##F( \
+                features + i, values + i, n - i, empty, rest, &x); \
             PLAIN_UNROLL for (int j = 0; j < QUADS##F; j++) \
                 tail[j] = (T) absent->tail[(ptrdiff_t) table[at[j] * (ptrdiff_t) 8 + 1]]; \
             quads_load##F(table, 8, at, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
