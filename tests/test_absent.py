@@ -147,19 +147,32 @@ def test_overflow_of_a_unit_squared_takes_no_weight():
 def test_adams_kernel_takes_the_same_steps_as_that_for_l1(
     alpha, rate, beta_1, schedule, dtype, monkeypatch
 ):
-    # An L1 term on a column that never occurs, whose weight is zero anyway, asks for the latter.
     # The largest penalty has no closed form, and is left to it.
     rng = np.random.default_rng(1)
     X = rng.normal(size=(400, 60)) * (rng.random((400, 60)) < rng.random((400, 1)) * 0.7)
     X[:, 20:] *= rng.random((400, 40)) < 0.05
-    X[:, 59] = 0
-    y = X[:, 0] - X[:, 3] + 0.1 * rng.normal(size=400)
+    params = dict(beta_1=beta_1, learning_rate_init=rate, learning_rate=schedule, alpha=alpha)
+    assert_adams_kernels_agree(X, dtype, monkeypatch, distinct=alpha < 1, **params)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adams_kernel_where_the_penalty_leaves_nothing(dtype, monkeypatch):
+    # A column is absent for so long that what is left of its weight is smaller than any number.
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(20_000, 8)) * (rng.random((20_000, 8)) < 0.3)
+    X[:, 3] *= rng.random(20_000) < 1e-3
+    params = dict(learning_rate_init=0.1, learning_rate="constant", alpha=0.03)
+    assert_adams_kernels_agree(X, dtype, monkeypatch, distinct=True, **params)
+
+
+def assert_adams_kernels_agree(X, dtype, monkeypatch, *, distinct, **params):
+    # An L1 term on a column that never occurs, whose weight is zero anyway, asks for the other.
+    rng = np.random.default_rng(2)
+    X[:, -1] = 0
+    y = X[:, 0] - X[:, 3] + 0.1 * rng.normal(size=len(X))
     est = LinearRegression(
+        **params,
         solver="adam",
-        beta_1=beta_1,
-        learning_rate_init=rate,
-        learning_rate=schedule,
-        alpha=alpha,
         precondition=False,
         polish_iter=0,
         max_iter=3,
@@ -167,18 +180,18 @@ def test_adams_kernel_takes_the_same_steps_as_that_for_l1(
         batch_size=1,
         random_state=0,
     )
-    rows, weight = sparse.csr_matrix(X.astype(dtype)), np.arange(400) % 3
+    rows, weight = sparse.csr_matrix(X.astype(dtype)), np.arange(len(X)) % 3
     one = est.fit(rows, y, sample_weight=weight).coef_
     penalty = Scaling.penalty
 
     def with_l1(*args):
         l1, l2 = penalty(*args)
-        return np.where(np.arange(len(l1)) == 59, 1.0, l1), l2
+        return np.where(np.arange(len(l1)) == len(l1) - 1, 1.0, l1), l2
 
     monkeypatch.setattr(Scaling, "penalty", with_l1)
     other = est.fit(rows, y, sample_weight=weight).coef_
     size = np.abs(other).max()
     assert np.isfinite(size) and size > 0
     assert np.abs(one - other).max() <= (1e-9 if dtype == np.float64 else 1e-3) * size
-    if engine.PLAIN_KERNELS and dtype == np.float32 and alpha < 1:
+    if engine.PLAIN_KERNELS and dtype == np.float32 and distinct:
         assert (one != other).any()  # else it was the same kernel

@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t, int64_t
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.lazy cimport Steps
 from skopt_est._core.losses cimport point_alone
-from skopt_est._core.memory cimport skopt_prefetch
+from skopt_est._core.memory cimport skopt_prefetch, skopt_prefetch_all
 from skopt_est._core.plain cimport (
     backward_adam, backward_plain, forward_adam, forward_plain, plain_absent, plain_adam,
 )
@@ -31,7 +31,7 @@ cdef struct Cells:
     Py_ssize_t width, n_quads
     Py_ssize_t n_changing       # quads that a step changes
     Py_ssize_t n_slots
-    int32_t empty               # the feature of a cell of zeros
+    int32_t empty               # the feature of a cell of zeros; the next is written, never read
     # sgd and adagrad at a constant rate, without momentum and L1: see plain.pxd
     bint plain
     double ridge
@@ -64,10 +64,9 @@ cdef inline void put_cells(
 cdef inline void prefetch_cells(
     const Cells* cells, const Rows* rows, Py_ssize_t row, Py_ssize_t width, real like
 ) noexcept nogil:
-    cdef const real* table = <const real*> cells.table
-    cdef int64_t p
-    for p in range(rows.indptr[row], rows.indptr[row + 1]):
-        skopt_prefetch(table + rows.indices[p] * width)
+    cdef int64_t first = rows.indptr[row]
+    skopt_prefetch_all(cells.table, rows.indices + first, rows.indptr[row + 1] - first,
+                       width * sizeof(real))
 
 
 cdef inline void take_row(
@@ -158,9 +157,11 @@ cdef inline double plain_step(
     if s + 2 < n_steps:
         prefetch_cells(cells, rows, order[s + 2], QUAD, now)
     prefetch_entries(rows, order, s, n_steps, targets)
-    backward_plain(table, features, n, adagrad, now, gradient, eta, eps, columns, x)
+    backward_plain(table, features, n, cells.empty + 1, adagrad, now, gradient, eta, eps, columns,
+                   x)
     if bias != NULL:
-        data_step(bias, &gradient, &bias_slots, 0, &D, 1, h, steps.coefficients + s * steps.stride)
+        # the numbers of all steps: those of the one at hand would have to be waited for
+        data_step(bias, &gradient, &bias_slots, 0, &D, 1, h, steps.coefficients)
     return value
 
 
@@ -242,7 +243,7 @@ cdef inline bint adam_step(
     prefetch_entries(rows, order, s, n_steps, targets)
     step.beta_1, step.beta_2, step.eps, step.tiny = h.beta_1, h.beta_2, h.epsilon, low
     step.eta, step.eta_m, step.root = c[0], c[1], c[2]
-    backward_adam(table, features, n, <real> (s + 1), gradient, &step, parts)
+    backward_adam(table, features, n, cells.empty + 1, <real> (s + 1), gradient, &step, parts)
     if bias != NULL:
         for i in range(N_SLOTS_MAX):
             slots[i] = bias_slots + i * stride if i < cells.n_slots else NULL

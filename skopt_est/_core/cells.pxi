@@ -84,7 +84,7 @@ cdef int _cells_epoch(
     m = whole_lanes(max(CHUNK, data.fullest if batch_size == 1 else min(
         d, _most_entries(rows, order, n, batch_size))))
     with gil:
-        table = np.empty((d + 1) * cells.width + CACHE_LINE // sizeof(real), model.theta.dtype)
+        table = np.empty((d + 2) * cells.width + CACHE_LINE // sizeof(real), model.theta.dtype)
         listed = np.zeros((22 + N_SLOTS_MAX, m), model.theta.dtype)
         lists = np.empty(m, np.int32)
         places = np.zeros(0 if batch_size == 1 else d, np.int32)
@@ -205,7 +205,7 @@ cdef void _fill_cells(
 ) noexcept nogil:
     cdef real* fourth = <real*> a.l2
     cdef Py_ssize_t first = 0, n, i, m
-    cdef real most, one = 1
+    cdef real one = 1
     memset(<real*> cells.table + d * cells.width, 0, cells.width * sizeof(real))
     memset(a.last, 0, CHUNK * sizeof(real))
     while first < d:
@@ -215,13 +215,9 @@ cdef void _fill_cells(
             features[i] = <int32_t> (first + i)
             (<real*> a.inv_scale)[i] = inv_scale[first + i] if inv_scale != NULL else one
         if cells.plain and h.code == SGD:
-            most = 0
             for i in range(n):
-                most = most if most > l2[first + i] else l2[first + i]
-            for i in range(n):
-                fourth[i] = vlog1p(rate * l2[first + i] if rate * l2[first + i] < one else one)
-            for i in range(n if rate * most > 1 else 0):
-                fourth[i] = <real> log1p(<double> rate * l2[first + i])
+                fourth[i] = rate * l2[first + i]
+            log1p_plain(fourth, n)
         elif not cells.plain:
             memcpy(fourth, l2 + first, n * sizeof(real))
         for m in range(cells.n_slots):

@@ -10,7 +10,7 @@ from cpython.buffer cimport (
     PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport fabs, isfinite, log, log1p
+from libc.math cimport fabs, isfinite, log
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -31,7 +31,7 @@ from skopt_est._core.losses cimport (
     ABSOLUTE_ERROR, GAMMA, HUBER, LOG_LOSS_BINARY, LOG_LOSS_MULTINOMIAL, POISSON, QUANTILE,
     SQUARED_ERROR, loss_block,
 )
-from skopt_est._core.plain cimport PLAIN, forward_plain
+from skopt_est._core.plain cimport PLAIN, forward_plain, log1p_plain
 from skopt_est._core.products cimport add_scaled, add_transposed, multiply
 from skopt_est._core.quads cimport whole_lanes
 from skopt_est._core.random cimport mix, next_word as next_random_word, permute, visit_blocks
@@ -47,7 +47,6 @@ from skopt_est._core.steps cimport (
     CHUNK, N_GATHERED, clip, clip_listed, flush, step, step_features, touch,
 )
 from skopt_est._core.types cimport real
-from skopt_est._core.vector_math cimport vlog1p
 
 PLAIN_KERNELS = bool(PLAIN)     # of plain.pxd: this compiler can make them
 

@@ -41,6 +41,8 @@ cdef extern from *:
     typedef int64_t quad_bits __attribute__((vector_size(32)));
     typedef int32_t quad_wholef __attribute__((vector_size(32)));
     typedef int32_t quad_whole __attribute__((vector_size(16)));
+    typedef int32_t quad_idsf __attribute__((vector_size(32), aligned(4), may_alias));
+    typedef int32_t quad_ids __attribute__((vector_size(16), aligned(4), may_alias));
     VM_EXP_TAILf(quad_vectorf, plain_exp_tailf)
     VM_EXP_TAIL(quad_vector, plain_exp_tail)
     VM_ATANH_TAILf(quad_vectorf, plain_atanh_tailf)
@@ -64,6 +66,30 @@ cdef extern from *:
         return x;
     #endif
     }
+
+    /* PLAIN_IDS, PLAIN_VALUES: the entries where `lanes` is set, else 0, which read no others. */
+    #define PLAIN_LANESf ((quad_bitsf) {0, 1, 2, 3, 4, 5, 6, 7})
+    #define PLAIN_LANES ((quad_bits) {0, 1, 2, 3})
+    #define PLAIN_WHOLEf(lanes) (lanes)
+    #define PLAIN_WHOLE(lanes) __builtin_convertvector(lanes, quad_whole)
+    #if defined(__AVX2__)
+    #define PLAIN_IDSf(p, lanes) (quad_idsf) _mm256_maskload_epi32(p, (__m256i) (lanes))
+    #define PLAIN_IDS(p, lanes) (quad_ids) _mm_maskload_epi32(p, (__m128i) PLAIN_WHOLE(lanes))
+    #define PLAIN_VALUESf(p, lanes) _mm256_maskload_ps(p, (__m256i) (lanes))
+    #define PLAIN_VALUES(p, lanes) _mm256_maskload_pd(p, (__m256i) (lanes))
+    #else
+    #define PLAIN_PICK(NAME, VECTOR, T, LANES, COUNT) \
+    QUAD_INLINE VECTOR NAME(const T *p, LANES lanes) { \
+        VECTOR x = {0}; \
+        for (int j = 0; j < COUNT; j++) \
+            x[j] = lanes[j] ? p[j] : 0; \
+        return x; \
+    }
+    PLAIN_PICK(PLAIN_IDSf, quad_idsf, int32_t, quad_bitsf, QUADSf)
+    PLAIN_PICK(PLAIN_IDS, quad_ids, int32_t, quad_bits, QUADS)
+    PLAIN_PICK(PLAIN_VALUESf, quad_vectorf, float, quad_bitsf, QUADSf)
+    PLAIN_PICK(PLAIN_VALUES, quad_vector, double, quad_bits, QUADS)
+    #endif
 
     /* plain_exp: exp(x) for x <= 0, to the rounding of x; 0 where it is not normal; NaN of a NaN.
      * plain_log1p: for x >= 0. Above 1, log(2^k m) = k log(2) + log(m) with 1 <= m < 2; 2^23 (2^52)
@@ -101,25 +127,34 @@ cdef extern from *:
         k = PLAIN_KEEP(F, k - PLAIN_OFFSET##F, big); \
         return x - s * (x - z * plain_atanh_tail##F(z)) + k * PLAIN_LN2##F; \
     } \
+    /* Of whole vectors, in place. */ \
+    QUAD_INLINE void plain_log1p_all##F(T *x, ptrdiff_t n) { \
+        for (ptrdiff_t i = 0; i < n; i += QUADS##F) \
+            *(quad_vector##F *) (x + i) = plain_log1p##F(*(quad_vector##F *) (x + i)); \
+    } \
     /* 1 / (sqrt(G) + eps), or 0 if nothing was summed */ \
     QUAD_INLINE quad_vector##F plain_size##F(quad_vector##F G, T eps) { \
         return PLAIN_KEEP(F, 1 / (plain_root##F(G) + eps), (quad_bits##F) (G != 0)); \
+    } \
+    /* The features of a row's last group, where `lanes` is set, else `empty`. Without branches: \
+     * rows end anywhere. */ \
+    QUAD_INLINE void plain_rest##F( \
+            const int32_t *features, quad_bits##F lanes, int32_t empty, int32_t *rest) { \
+        quad_ids##F ids = PLAIN_IDS##F(features, lanes); \
+        *(quad_ids##F *) rest = ids | (empty & ~PLAIN_WHOLE##F(lanes)); \
     } \
     /* The next QUADS features of a row and their values; where fewer are left, `empty` and 0 fill \
      * them up. */ \
     QUAD_INLINE const int32_t *plain_group##F( \
             const int32_t *features, const T *values, ptrdiff_t left, int32_t empty, \
             int32_t *rest, quad_vector##F *x) { \
-        T padded[QUADS##F]; \
         if (left >= QUADS##F) { \
             *x = *(const quad_vector##F *) values; \
             return features; \
         } \
-        for (int j = 0; j < QUADS##F; j++) { \
-            rest[j] = j < left ? features[j] : empty; \
-            padded[j] = j < left ? values[j] : 0; \
-        } \
-        *x = *(const quad_vector##F *) padded; \
+        quad_bits##F lanes = PLAIN_LANES##F < (int32_t) left; \
+        plain_rest##F(features, lanes, empty, rest); \
+        *x = (quad_vector##F) PLAIN_VALUES##F(values, lanes); \
         return rest; \
     } \
     /* Returns the sum of x w, x the values in the units of training and w the weights after `now` \
@@ -153,15 +188,17 @@ cdef extern from *:
             sum += sums[j]; \
         return sum; \
     } \
-    /* The step, with this derivative of the loss. */ \
+    /* The step, with this derivative of the loss. What fills up the last group goes to `spare`,
+     * which nothing reads: to load it next would be to wait for this. */ \
     QUAD_INLINE void plain_backward##F( \
-            T *table, const int32_t *features, ptrdiff_t n, int adagrad, T now, T gradient, \
-            T eta, T eps, const T *w, const T *inv_scale, const T *fourth, \
+            T *table, const int32_t *features, ptrdiff_t n, int32_t spare, int adagrad, T now, \
+            T gradient, T eta, T eps, const T *w, const T *inv_scale, const T *fourth, \
             const T *x) { \
         quad_vector##F a, b = {0}, c, e, g; \
-        ptrdiff_t i = 0; \
+        const int32_t *at; \
+        int32_t rest[QUADS##F]; \
         b += now; \
-        for (; i < n; i += QUADS##F) { \
+        for (ptrdiff_t i = 0; i < n; i += QUADS##F) { \
             a = *(const quad_vector##F *) (w + i); \
             c = *(const quad_vector##F *) (inv_scale + i); \
             e = *(const quad_vector##F *) (fourth + i); \
@@ -173,15 +210,12 @@ cdef extern from *:
             } else { \
                 a -= gradient * eta * g; \
             } \
-            if (i + QUADS##F <= n) { \
-                quads_store##F( \
-                    table, 4, features + i, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
-                continue; \
+            at = features + i; \
+            if (n - i < QUADS##F) { \
+                plain_rest##F(at, PLAIN_LANES##F < (int32_t) (n - i), spare, rest); \
+                at = rest; \
             } \
-            for (int j = 0; j < n - i; j++) { \
-                T *at = table + features[i + j] * (ptrdiff_t) 4; \
-                at[0] = a[j], at[1] = now, at[3] = e[j]; \
-            } \
+            quads_store##F(table, 4, at, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
         } \
     }
     PLAIN_FUNCTIONS(float, f)
@@ -189,7 +223,8 @@ cdef extern from *:
 
     /* Adam: two quads, the second of the moments m, v, of D and a number that stays. */
 
-    /* As absent.pxd has it; returns 0 if a feature has no closed form. */
+    /* As absent.pxd has it, but that kappa is times what the penalty left, which may be nothing;
+     * returns 0 if a feature has no closed form. */
     #define PLAIN_ADAM(T, F) \
     QUAD_INLINE quad_vector##F plain_decay##F( \
             quad_vector##F moment, quad_vector##F away, T exponent, T tiny) { \
@@ -219,13 +254,12 @@ cdef extern from *:
             odd |= (quad_bits##F) (ratio > (T) 0.999) & (quad_bits##F) (away > 0); \
             kept = plain_exp##F(-away * plain_log1p##F(y)); \
             decayed = plain_exp##F(away * (T) absent->log_ratio); \
-            odd |= ~(quad_bits##F) (kept > 0); \
-            kappa = (1 - r) * (kept - decayed) / ((1 - ratio) * kept * (1 - decayed)); \
+            kappa = (1 - r) * (kept - decayed) / ((1 - ratio) * (1 - decayed)); \
             kappa = PLAIN_KEEP(F, kappa, (quad_bits##F) (away > 0)); \
             way = m * (tail - decayed * (T) absent->tail_now) * kappa \
                 / (plain_root##F(v) + (T) absent->eps); \
             way = PLAIN_KEEP(F, way, (quad_bits##F) (m != 0)); \
-            a = kept * (a - way); \
+            a = kept * a - way; \
             m = plain_decay##F(m, away, (T) absent->log_decay_1, tiny); \
             v = plain_decay##F(v, away, (T) absent->log_decay_2, tiny); \
             x *= c; \
@@ -248,9 +282,11 @@ cdef extern from *:
         return 1; \
     } \
     QUAD_INLINE void plain_adam_backward##F( \
-            T *table, const int32_t *features, ptrdiff_t n, T now, T gradient, \
+            T *table, const int32_t *features, ptrdiff_t n, int32_t spare, T now, T gradient, \
             const plain_adam *h, const T *parts) { \
         quad_vector##F a, b = {0}, c, e, m, v, D, l1, g, q, moved = {0}; \
+        const int32_t *at; \
+        int32_t rest[QUADS##F]; \
         T low = (T) h->tiny; \
         b += now; \
         for (ptrdiff_t i = 0; i < n; i += QUADS##F, parts += 8 * QUADS##F) { \
@@ -271,17 +307,13 @@ cdef extern from *:
             D = PLAIN_KEEP(F, (T) h->eta * q, (quad_bits##F) moved) \
                 + PLAIN_KEEP(F, D, ~(quad_bits##F) moved); \
             a = (a - (T) h->eta_m * m * q) / (1 + D * e); \
-            if (i + QUADS##F <= n) { \
-                quads_store##F( \
-                    table, 8, features + i, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
-                quads_store##F( \
-                    table + 4, 8, features + i, (T *) &m, (T *) &v, (T *) &D, (T *) &l1); \
-                continue; \
+            at = features + i; \
+            if (n - i < QUADS##F) { \
+                plain_rest##F(at, PLAIN_LANES##F < (int32_t) (n - i), spare, rest); \
+                at = rest; \
             } \
-            for (int j = 0; j < n - i; j++) { \
-                T *at = table + features[i + j] * (ptrdiff_t) 8; \
-                at[0] = a[j], at[1] = now, at[4] = m[j], at[5] = v[j], at[6] = D[j]; \
-            } \
+            quads_store##F(table, 8, at, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
+            quads_store##F(table + 4, 8, at, (T *) &m, (T *) &v, (T *) &D, (T *) &l1); \
         } \
     }
     PLAIN_ADAM(float, f)
@@ -296,6 +328,8 @@ cdef extern from *:
     #define plain_forward(...) 0
     #define plain_backwardf(...) ((void) 0)
     #define plain_backward(...) ((void) 0)
+    #define plain_log1p_allf(...) ((void) 0)
+    #define plain_log1p_all(...) ((void) 0)
     #endif
     """
     const bint PLAIN
@@ -313,11 +347,11 @@ cdef extern from *:
         int32_t empty, const plain_absent* absent, double tiny, double* parts, double* z,
     ) noexcept nogil
     void plain_adam_backwardf(
-        float* table, const int32_t* features, Py_ssize_t n, float now, float gradient,
-        const plain_adam* h, const float* parts) noexcept nogil
+        float* table, const int32_t* features, Py_ssize_t n, int32_t spare, float now,
+        float gradient, const plain_adam* h, const float* parts) noexcept nogil
     void plain_adam_backward(
-        double* table, const int32_t* features, Py_ssize_t n, double now, double gradient,
-        const plain_adam* h, const double* parts) noexcept nogil
+        double* table, const int32_t* features, Py_ssize_t n, int32_t spare, double now,
+        double gradient, const plain_adam* h, const double* parts) noexcept nogil
     float plain_forwardf(
         const float* table, const int32_t* features, const float* values, Py_ssize_t n,
         int32_t empty, bint adagrad, float now, float ridge, float eps, float* w,
@@ -327,13 +361,23 @@ cdef extern from *:
         int32_t empty, bint adagrad, double now, double ridge, double eps, double* w,
         double* inv_scale, double* fourth, double* x) noexcept nogil
     void plain_backwardf(
-        float* table, const int32_t* features, Py_ssize_t n, bint adagrad, float now,
-        float gradient, float eta, float eps, const float* w, const float* inv_scale,
+        float* table, const int32_t* features, Py_ssize_t n, int32_t spare, bint adagrad,
+        float now, float gradient, float eta, float eps, const float* w, const float* inv_scale,
         const float* fourth, const float* x) noexcept nogil
     void plain_backward(
-        double* table, const int32_t* features, Py_ssize_t n, bint adagrad, double now,
-        double gradient, double eta, double eps, const double* w,
+        double* table, const int32_t* features, Py_ssize_t n, int32_t spare, bint adagrad,
+        double now, double gradient, double eta, double eps, const double* w,
         const double* inv_scale, const double* fourth, const double* x) noexcept nogil
+    void plain_log1p_allf(float* x, Py_ssize_t n) noexcept nogil
+    void plain_log1p_all(double* x, Py_ssize_t n) noexcept nogil
+
+
+cdef inline void log1p_plain(real* x, Py_ssize_t n) noexcept nogil:
+    """x <- log(1 + x) for x >= 0, in whole vectors."""
+    if real is float:
+        plain_log1p_allf(x, n)
+    else:
+        plain_log1p_all(x, n)
 
 
 cdef inline real forward_plain(
@@ -360,8 +404,8 @@ cdef inline real forward_plain(
 
 
 cdef inline void backward_plain(
-    real* table, const int32_t* features, Py_ssize_t n, bint adagrad, real now, real gradient,
-    real eta, real eps, void** columns, const real* x,
+    real* table, const int32_t* features, Py_ssize_t n, int32_t spare, bint adagrad, real now,
+    real gradient, real eta, real eps, void** columns, const real* x,
 ) noexcept nogil:
     """The step from there, with this derivative of the loss."""
     cdef real* w = <real*> columns[0]
@@ -369,18 +413,18 @@ cdef inline void backward_plain(
     cdef real* fourth = <real*> columns[3]
     if real is float:
         if adagrad:
-            plain_backwardf(table, features, n, True, now, gradient, eta, eps, w, inv_scale, fourth,
-                            x)
-        else:
-            plain_backwardf(table, features, n, False, now, gradient, eta, eps, w, inv_scale,
+            plain_backwardf(table, features, n, spare, True, now, gradient, eta, eps, w, inv_scale,
                             fourth, x)
+        else:
+            plain_backwardf(table, features, n, spare, False, now, gradient, eta, eps, w,
+                            inv_scale, fourth, x)
     else:
         if adagrad:
-            plain_backward(table, features, n, True, now, gradient, eta, eps, w, inv_scale, fourth,
-                           x)
+            plain_backward(table, features, n, spare, True, now, gradient, eta, eps, w, inv_scale,
+                           fourth, x)
         else:
-            plain_backward(table, features, n, False, now, gradient, eta, eps, w, inv_scale, fourth,
-                           x)
+            plain_backward(table, features, n, spare, False, now, gradient, eta, eps, w, inv_scale,
+                           fourth, x)
 
 
 cdef inline bint forward_adam(
@@ -396,10 +440,10 @@ cdef inline bint forward_adam(
 
 
 cdef inline void backward_adam(
-    real* table, const int32_t* features, Py_ssize_t n, real now, real gradient,
+    real* table, const int32_t* features, Py_ssize_t n, int32_t spare, real now, real gradient,
     const plain_adam* h, const real* parts,
 ) noexcept nogil:
     if real is float:
-        plain_adam_backwardf(table, features, n, now, gradient, h, parts)
+        plain_adam_backwardf(table, features, n, spare, now, gradient, h, parts)
     else:
-        plain_adam_backward(table, features, n, now, gradient, h, parts)
+        plain_adam_backward(table, features, n, spare, now, gradient, h, parts)
