@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import sysconfig
 
 import hygiene_probe
 import pytest
@@ -75,3 +76,23 @@ def test_import_does_not_load_what_is_not_a_dependency():
         f"import skopt_est; print(json.dumps(sorted({names} & set(sys.modules) - old)))",
     )
     assert loaded == []
+
+
+@pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="the interpreter always has a GIL"
+)
+def test_import_does_not_turn_the_gil_on():
+    before, after = run(
+        "-c",
+        "import importlib, json, sys, sklearn.neural_network\n"
+        "before = sys._is_gil_enabled()\n"
+        "from skopt_est._core import available\n"
+        "for unit in available():\n"
+        "    for name in 'engine', 'moments':\n"
+        "        importlib.import_module(f'skopt_est._core.{name}_{unit}')\n"
+        "print(json.dumps([before, sys._is_gil_enabled()]))",
+        PYTHON_GIL="",  # as if not set: with 0, no module could turn it on
+    )
+    if before:
+        pytest.skip("scikit-learn, or what it imports, turns the GIL on")
+    assert not after
