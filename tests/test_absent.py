@@ -115,6 +115,23 @@ def test_kernel_without_l1_takes_the_same_steps_as_that_with(
         assert (one.coef_ != other.coef_).any()  # else it was the same kernel
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_penalty_that_overflows_leaves_its_weight_at_zero(solver):
+    # In single precision: a column of small numbers has an infinite penalty in training's units.
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 20)) * (rng.random((200, 20)) < 0.3)
+    y = (X @ rng.normal(size=20)).astype(np.float32)
+    X[:, 3] *= 1e-22
+    est = LinearRegression(
+        solver=solver, learning_rate_init=0.01, alpha=1e-3, polish_iter=0, max_iter=5, tol=0.0,
+        batch_size=1, random_state=0,
+    )  # fmt: skip
+    single, double = (est.fit(sparse.csr_matrix(X.astype(t)), y).coef_ for t in ("f", "d"))
+    assert single[3] == 0
+    assert (np.delete(single, 3) != 0).all()
+    np.testing.assert_allclose(single, double, rtol=1e-3, atol=1e-4)
+
+
 def test_overflow_of_a_unit_squared_takes_no_weight():
     # In single precision: infinity times no penalty is no number, and yet nothing is to shrink.
     rng = np.random.default_rng(0)
@@ -159,14 +176,15 @@ def test_adams_kernel_takes_the_same_steps_as_that_for_l1(
 def test_adams_kernel_where_the_penalty_leaves_nothing(dtype, monkeypatch):
     # A column is absent for so long that what is left of its weight is smaller than any number.
     rng = np.random.default_rng(1)
-    X = rng.normal(size=(20_000, 8)) * (rng.random((20_000, 8)) < 0.3)
-    X[:, 3] *= rng.random(20_000) < 1e-3
-    params = dict(learning_rate_init=0.1, learning_rate="constant", alpha=0.03)
+    X = rng.normal(size=(30_000, 8)) * (rng.random((30_000, 8)) < 0.3)
+    X[:, 3] *= rng.random(30_000) < 1e-3
+    params = dict(learning_rate_init=0.1, learning_rate="constant", alpha=0.05)
     assert_adams_kernels_agree(X, dtype, monkeypatch, distinct=True, **params)
 
 
 def assert_adams_kernels_agree(X, dtype, monkeypatch, *, distinct, **params):
-    # An L1 term on a column that never occurs, whose weight is zero anyway, asks for the other.
+    # An L1 term on a column that never occurs, whose weight is zero anyway, asks for the other
+    # kernel.
     rng = np.random.default_rng(2)
     X[:, -1] = 0
     y = X[:, 0] - X[:, 3] + 0.1 * rng.normal(size=len(X))

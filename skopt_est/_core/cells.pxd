@@ -160,7 +160,7 @@ cdef inline double plain_step(
     backward_plain(table, features, n, cells.empty + 1, adagrad, now, gradient, eta, eps, columns,
                    x)
     if bias != NULL:
-        # the numbers of all steps: those of the one at hand would have to be waited for
+        # whose rate is that of all steps: the one at hand would have to be waited for
         data_step(bias, &gradient, &bias_slots, 0, &D, 1, h, steps.coefficients)
     return value
 

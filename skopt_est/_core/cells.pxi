@@ -58,9 +58,11 @@ cdef int _cells_epoch(
     cdef int32_t* place
     cdef Cells cells
     cdef Listed a
+    cdef bint plain
     cells.n_slots, cells.empty = model.n_slots, <int32_t> d
+    plain = PLAIN and batch_size == 1 and not model.lasso and d < INT32_MAX
     cells.plain = (
-        PLAIN and batch_size == 1 and steps.constant_rate >= 0 and not model.lasso
+        plain and steps.constant_rate >= 0
         and (h.code == ADAGRAD or h.code == SGD and h.momentum == 0)
         and model.n_slots == (h.code == ADAGRAD))
     cells.ridge = 0
@@ -69,8 +71,7 @@ cdef int _cells_epoch(
         cells.plain = cells.ridge >= 0
     # as absent.pxd: near 1 the moves' geometric sum has no closed form
     cells.plain_adam = (
-        PLAIN and batch_size == 1 and h.code == ADAM and not model.lasso and steps.ratio > 0
-        and steps.ratio <= 0.999 and steps.stride > 0)
+        plain and h.code == ADAM and steps.ratio > 0 and steps.ratio <= 0.999 and steps.stride > 0)
     if cells.plain_adam:
         cells.log_ratio, cells.log_decay_1 = log(steps.ratio), _log(steps.decay_1)
         cells.log_decay_2 = _log(steps.decay_2)

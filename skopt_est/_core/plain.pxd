@@ -67,7 +67,8 @@ cdef extern from *:
     #endif
     }
 
-    /* PLAIN_IDS, PLAIN_VALUES: the entries where `lanes` is set, else 0, which read no others. */
+    /* PLAIN_IDS, PLAIN_VALUES: the entries where `lanes` is set, as it is at the first of them;
+     * elsewhere anything but what lies there. */
     #define PLAIN_LANESf ((quad_bitsf) {0, 1, 2, 3, 4, 5, 6, 7})
     #define PLAIN_LANES ((quad_bits) {0, 1, 2, 3})
     #define PLAIN_WHOLEf(lanes) (lanes)
@@ -82,7 +83,7 @@ cdef extern from *:
     QUAD_INLINE VECTOR NAME(const T *p, LANES lanes) { \
         VECTOR x = {0}; \
         for (int j = 0; j < COUNT; j++) \
-            x[j] = lanes[j] ? p[j] : 0; \
+            x[j] = p[j & lanes[j]]; \
         return x; \
     }
     PLAIN_PICK(PLAIN_IDSf, quad_idsf, int32_t, quad_bitsf, QUADSf)
@@ -92,8 +93,9 @@ cdef extern from *:
     #endif
 
     /* plain_exp: exp(x) for x <= 0, to the rounding of x; 0 where it is not normal; NaN of a NaN.
-     * plain_log1p: for x >= 0. Above 1, log(2^k m) = k log(2) + log(m) with 1 <= m < 2; 2^23 (2^52)
-     *     and k in the bits below make a number. */
+     * plain_log1p: for x >= 0; finite for infinity, so that no steps of it are none. Above 1,
+     *     log(2^k m) = k log(2) + log(m) with 1 <= m < 2; 2^23 (2^52) and k in the bits below make
+     *     a number. */
     #define PLAIN_KEEP(F, x, mask) ((quad_vector##F) ((quad_bits##F) (x) & (mask)))
     #define PLAIN_DIGITSf 0x4B000000
     #define PLAIN_DIGITS 0x4330000000000000
@@ -140,7 +142,7 @@ cdef extern from *:
      * rows end anywhere. */ \
     QUAD_INLINE void plain_rest##F( \
             const int32_t *features, quad_bits##F lanes, int32_t empty, int32_t *rest) { \
-        quad_ids##F ids = PLAIN_IDS##F(features, lanes); \
+        quad_ids##F ids = PLAIN_IDS##F(features, lanes) & PLAIN_WHOLE##F(lanes); \
         *(quad_ids##F *) rest = ids | (empty & ~PLAIN_WHOLE##F(lanes)); \
     } \
     /* The next QUADS features of a row and their values; where fewer are left, `empty` and 0 fill \
@@ -154,7 +156,7 @@ cdef extern from *:
         } \
         quad_bits##F lanes = PLAIN_LANES##F < (int32_t) left; \
         plain_rest##F(features, lanes, empty, rest); \
-        *x = (quad_vector##F) PLAIN_VALUES##F(values, lanes); \
+        *x = PLAIN_KEEP(F, PLAIN_VALUES##F(values, lanes), lanes); \
         return rest; \
     } \
     /* Returns the sum of x w, x the values in the units of training and w the weights after `now` \
@@ -254,6 +256,7 @@ cdef extern from *:
             odd |= (quad_bits##F) (ratio > (T) 0.999) & (quad_bits##F) (away > 0); \
             kept = plain_exp##F(-away * plain_log1p##F(y)); \
             decayed = plain_exp##F(away * (T) absent->log_ratio); \
+            odd |= (quad_bits##F) (kept != kept); \
             kappa = (1 - r) * (kept - decayed) / ((1 - ratio) * (1 - decayed)); \
             kappa = PLAIN_KEEP(F, kappa, (quad_bits##F) (away > 0)); \
             way = m * (tail - decayed * (T) absent->tail_now) * kappa \
@@ -373,7 +376,7 @@ cdef extern from *:
 
 
 cdef inline void log1p_plain(real* x, Py_ssize_t n) noexcept nogil:
-    """x <- log(1 + x) for x >= 0, in whole vectors."""
+    """x <- log(1 + x) for x >= 0; takes and leaves whole vectors, also beyond n."""
     if real is float:
         plain_log1p_allf(x, n)
     else:
