@@ -21,7 +21,7 @@ COLUMNS = 20
 SIZES = {"1 row": (1, 300, 2.0), "100k rows": (100_000, 3, 3.0)}
 MODELS = ("linear, 20 columns", "MLP 20-(100)-1")
 CASES = {f"{model}, {size}": (model, size) for model in MODELS for size in SIZES}
-README = ("case", "against", "unit", "ours", "theirs", "x", "reach")
+README = ("case", "against", "unit", "ours", "theirs", "x", "± %", "reach")
 
 
 def add_arguments(parser) -> None:
