@@ -17,7 +17,7 @@ from skopt_est._problem import Targets
 
 Array = np.ndarray
 # Of one piece of a prediction: what is made of them on the way stays in cache
-LABELS_AT_ONCE = 1 << 13
+LABELS_AT_ONCE = 1 << 14
 
 
 class ProbabilisticClassifier(ClassifierMixin):
@@ -135,7 +135,8 @@ class ProbabilisticClassifier(ClassifierMixin):
         for piece in _targets.pieces(len(f), LABELS_AT_ONCE):
             some = f[piece]
             codes = (some[:, 0] > 0).view(np.int8) if f.shape[1] == 1 else some.argmax(axis=1)
-            labels[piece] = self.classes_[codes]
+            # clip: no code is out of range, and then numpy needs no second array
+            self.classes_.take(codes, out=labels[piece], mode="clip")
         return labels
 
     def predict_proba(self, X: Any) -> Array:

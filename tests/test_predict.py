@@ -263,6 +263,34 @@ def test_bad_rows_are_refused_in_predict(cls, bad):
         est.predict(X)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_weight_of_zero_hides_no_infinity(n_classes, dtype, bad):
+    X, y = data(n_classes)
+    X = X.astype(dtype)
+    est = fit(LogisticRegression(**QUICK), X, y)
+    est.coef_[:, 1] = 0
+    for at in (0, 3, len(X) - 1):
+        wrong = X.copy()
+        wrong[at, 1] = bad
+        with pytest.raises(ValueError, match=r"NaN|infinity"):
+            est.predict(wrong)
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_predictions_that_overflow_are_no_fault_of_the_rows(cls):
+    X, y = data(2 if cls is LogisticRegression else 0)
+    X = X.astype(np.float32)
+    est = fit(cls(**QUICK), X, y)
+    est.coef_[...] = 1e30
+    large = np.full_like(X, 1e30)
+    if cls is LogisticRegression:
+        assert (est.predict(large) == est.classes_[1]).all()
+    else:
+        assert np.isposinf(est.predict(large)).all()
+
+
 @pytest.mark.parametrize("cls", BOTH)
 def test_nothing_is_predicted_before_fit(cls):
     X, y = data(2)

@@ -17,7 +17,8 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False):
     X : ndarray (n, d), C order, or canonical csr_matrix with int32 indices, float32 or float64
     coefs, intercepts : lists of C-ordered arrays of X's dtype, one a layer
     activations : codes, one a hidden layer
-    finite_only : return None if the numbers of some block of X don't have a finite sum
+    finite_only : return None if the numbers of some block of X don't have a finite sum, or, of a
+        single layer with one output, the predictions
     """
     cdef bint summable
     cdef Py_ssize_t most_weights = 0
@@ -74,28 +75,35 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False):
     return result if summable else None
 
 
+cdef bint _summable(const real* x, Py_ssize_t n) noexcept nogil:
+    cdef real total = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        total += x[i]
+    return isfinite(total)
+
+
 cdef bint _predict(
     const Rows* source, Layer* layers, Py_ssize_t n_layers, Py_ssize_t block_rows,
     bint finite_only, real* result,
 ) except -1 nogil:
     """Whether the rows' numbers could be summed, if that was asked."""
-    cdef Py_ssize_t start = 0, count, work = 0, i
+    cdef Py_ssize_t start = 0, count, work = 0
     cdef Layer* last = layers + n_layers - 1
     cdef const real* block
-    cdef real total
+    cdef bint asked = finite_only and source.indices == NULL
+    # A number that is not finite leaves none that is, times whatever weight; an activation may.
+    cdef bint told_by_result = n_layers == 1 and last.n_out == 1
     while start < source.n:
         count = min(block_rows, source.n - start)
-        if finite_only and source.indices == NULL:
-            # Here they come from memory; the layers find them in cache.
-            block = <const real*> source.values + start * source.d
-            total = 0
-            for i in range(count * source.d):
-                total += block[i]
-            if not isfinite(total):
-                return False
+        block = <const real*> source.values + start * source.d
+        # Here they come from memory; the layers find them in cache.
+        if asked and not told_by_result and not _summable(block, count * source.d):
+            return False
         last.out = result + start * last.n_out
-        forward_rows(source, layers, n_layers, NULL, start, count,
-                     <const real*> source.values + start * source.d, NULL, False)
+        forward_rows(source, layers, n_layers, NULL, start, count, block, NULL, False)
+        if asked and told_by_result and not _summable(<const real*> last.out, count):
+            return False
         start += count
         work += count * layers[0].n_in * layers[0].n_out
         if work > SIGNAL_WORK:
