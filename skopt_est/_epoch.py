@@ -59,7 +59,9 @@ class Passes:
         if objective.network.n_layers > 1:  # the same for all weights
             strengths = [float(values[0]) for values in strengths]
         else:
-            strengths = [values.astype(state.theta.dtype) for values in strengths]
+            # no step times an infinite strength would be no number
+            most = np.finfo(state.theta.dtype).max
+            strengths = [np.minimum(values, most).astype(most.dtype) for values in strengths]
         return engine.Model(
             state.theta,
             state.slots,

@@ -105,6 +105,8 @@ cdef inline real pass_penalty(
         y = k * growth
         kept = vexp(-y)
         size = soft(before * kept, D[j] * l1[j] * threshold(k, y, kept, b))
+        # where nothing was missed, the above may be an infinite penalty times 0
+        size = size if k > 0 else before
         w[j] = size if is_odd == 0 else before
         odd[j] = is_odd
         total += is_odd
@@ -149,6 +151,8 @@ cdef inline real pass_momentum(
         is_odd = is_odd if held == 0 else k
         spread = spread if ratio > 0 or lasso == 0 else reach
         size = soft(size, spread)
+        # where nothing was missed, the above may be an infinite penalty times 0
+        size = size if k > 0 else before
         w[j] = size if is_odd == 0 else before
         odd[j] = is_odd
         total += is_odd
