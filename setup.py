@@ -92,4 +92,4 @@ for name, flags in SIMD.items():
         build_dir=None if COVERAGE else f"build/cython/{name}",
     )
 
-setup(ext_modules=extensions)
+setup(ext_modules=extensions, options={"build_ext": {"parallel": True}})
