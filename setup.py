@@ -92,4 +92,5 @@ for name, flags in SIMD.items():
         build_dir=None if COVERAGE else f"build/cython/{name}",
     )
 
+# side by side: each of the engines takes a minute or more
 setup(ext_modules=extensions, options={"build_ext": {"parallel": True}})
