@@ -7,9 +7,9 @@
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
+from skopt_est._core.fours cimport FOUR_LATER, four_back, four_dots
 from skopt_est._core.memory cimport skopt_prefetch
-from skopt_est._core.rows cimport CACHE_LINE, LANES, Rows, prefetch
-from skopt_est._core.tiles cimport four_dots
+from skopt_est._core.rows cimport CACHE_LINE, ROWS_AHEAD, SKOPT_SPREAD_ORDER, Rows, prefetch
 from skopt_est._core.types cimport real
 
 
@@ -21,28 +21,27 @@ cdef extern from *:
         for (at = 0; at < size; at += 64) (void) *((volatile const char*) start + at);
     }
 
-    /* Rows that follow one another are asked for a block ahead if they have at most AHEAD_BYTES:
-     * in the backward pass over the block before, but the first half of those of at least
-     * SPLIT_BYTES in the forward pass. Measured like SKOPT_ROW_BYTES; AVX-512 splits none. */
+    /* Rows in sequence of at least so many bytes are asked for a block ahead, a line at a time, half
+     * of them while the block before goes forward and half while it goes back. Others, up to 255
+     * bytes, are asked for on the way back, and longer ones read from end to end before they are
+     * needed. Measured like SKOPT_SPREAD_ORDER. */
     #if defined(__AVX512F__)
-    #define SKOPT_AHEAD_BYTES 255
-    #define SKOPT_SPLIT_BYTES 256
+    #define SKOPT_SPREAD PTRDIFF_MAX
     #else
-    #define SKOPT_AHEAD_BYTES 1024
-    #define SKOPT_SPLIT_BYTES 128
+    #define SKOPT_SPREAD 128
     #endif
     """
-    const Py_ssize_t SKOPT_AHEAD_BYTES, SKOPT_SPLIT_BYTES
+    const Py_ssize_t SKOPT_SPREAD
     void skopt_read_through(const void* start, size_t size) nogil
 
 
 cdef enum:
-    GROUP = 4           # rows at once: what belongs to a column is loaded once for all of them
+    GROUP = 4
     LONG_ROW = 256      # bytes
 
 
 cdef struct Columns:
-    # (width,), zero beyond the d-th; width is a multiple of LANES
+    # (width,), zero beyond the d-th; width is that of whole cache lines
     Py_ssize_t width
     void* shift
     void* scaled        # weights in the units of the data
@@ -75,24 +74,43 @@ cdef inline void group(
             x[i] = copy
 
 
-cdef inline Py_ssize_t half(Py_ssize_t size) noexcept nogil:
-    """How many bytes of a row are asked for in the forward pass."""
-    return size // 2 if SKOPT_SPLIT_BYTES <= size <= SKOPT_AHEAD_BYTES else 0
-
-
 cdef inline void ask_for(
-    const Rows* rows, Py_ssize_t row, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end, real like
+    const Rows* rows, Py_ssize_t row, Py_ssize_t n, real like
 ) noexcept nogil:
-    """Fetch these bytes of this row, if it is one of n, from memory while others are computed
-    with."""
+    """Fetch this row, if it is one of n, from memory while others are computed with."""
     cdef const char* start
+    cdef Py_ssize_t at = 0, size = rows.d * <Py_ssize_t> sizeof(real)
     if row >= n:
         return
     start = <const char*> (<const real*> rows.values + row * rows.d)
-    while begin < end:
-        skopt_prefetch(start + begin)
-        begin += CACHE_LINE
-    skopt_prefetch(start + end - 1)
+    while at < size:
+        skopt_prefetch(start + at)
+        at += CACHE_LINE
+    skopt_prefetch(start + size - 1)
+
+
+cdef inline bint spread_out(const int32_t* order, Py_ssize_t size) noexcept nogil:
+    return size >= (SKOPT_SPREAD if order == NULL else SKOPT_SPREAD_ORDER)
+
+
+cdef inline Py_ssize_t ask_later(
+    const Rows* rows, const int32_t* order, Py_ssize_t at, Py_ssize_t end, const real** x,
+    const char** later,
+) noexcept nogil:
+    """The two rows from place `at` on, as four_dots takes them, with their pace; beyond `end` one
+    that is in cache stands for them."""
+    cdef Py_ssize_t i, size = rows.d * <Py_ssize_t> sizeof(real)
+    for i in range(FOUR_LATER):
+        later[i] = <const char*> x[0]
+    if order == NULL:
+        if at + FOUR_LATER <= end:
+            for i in range(FOUR_LATER):
+                later[i] = <const char*> rows.values + at * size + i * CACHE_LINE
+        return FOUR_LATER * CACHE_LINE
+    for i in range(min(FOUR_LATER, end - at)):
+        later[i] = <const char*> rows.values + order[at + i] * size
+        skopt_prefetch(later[i] + size - 1)
+    return CACHE_LINE
 
 
 cdef inline void dense_forward(
@@ -102,31 +120,29 @@ cdef inline void dense_forward(
     """z (count,) <- rows w + b; b: NULL without intercept; n: the length of order; both: the
     backward pass follows."""
     cdef const real* inv_scale = <const real*> rows.inv_scale
-    cdef const real* shift = <const real*> columns.shift
+    cdef const real* shift = <const real*> columns.shift if rows.shift != NULL else NULL
     cdef real* scaled = <real*> columns.scaled
     cdef const real* x[GROUP]
+    cdef const char* later[FOUR_LATER]
     cdef real sums[GROUP]
     cdef real intercept = b[0] if b != NULL else 0
-    cdef bint sequence = order == NULL
-    cdef Py_ssize_t i, j, size = rows.d * <Py_ssize_t> sizeof(real)
-    cdef Py_ssize_t early = half(size) if sequence and both else 0
+    cdef Py_ssize_t i, j, pace = 0, size = rows.d * <Py_ssize_t> sizeof(real)
+    cdef Py_ssize_t ahead = start + max(count, ROWS_AHEAD), end = min(ahead + count, n)
+    cdef bint spread = both and spread_out(order, size)
     for j in range(rows.d):
         scaled[j] = w[j] * inv_scale[j] if inv_scale != NULL else w[j]
     i = 0
-    if sequence and size >= LONG_ROW:
+    if order == NULL and not spread and size >= LONG_ROW:
         # From end to end before four at a time: the hardware fetches ahead at its full speed.
         skopt_read_through(
             <const real*> rows.values + start * rows.d, count * <size_t> size)
     while i < count:
-        for j in range(GROUP if not sequence else 0):
+        for j in range(GROUP if order != NULL and not spread else 0):
             prefetch(rows, order, start + i + j, n, <real> 0)
-        for j in range(GROUP if early else 0):
-            ask_for(rows, start + count + i + j, n, 0, early, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
-        if rows.shift == NULL:
-            four_dots(x, columns.width, shift, scaled, False, sums)
-        else:
-            four_dots(x, columns.width, shift, scaled, True, sums)
+        if spread:
+            pace = ask_later(rows, order, ahead + i // 2, end, x, later)
+        four_dots(x, columns.width, shift, scaled, later if spread else NULL, pace, sums)
         for j in range(min(GROUP, count - i)):
             z[i + j] = sums[j] + intercept
         i += GROUP
@@ -137,41 +153,30 @@ cdef inline void dense_backward(
     const real* z, bint fresh, const Columns* columns, real* g,
 ) noexcept nogil:
     """g (d,) += rows' z; <- if fresh. These rows are in cache, so memory would have nothing to do:
-    as many of the next ones are fetched meanwhile if they are short and come in sequence."""
+    some of those that come next are fetched meanwhile."""
     cdef const real* inv_scale = <const real*> rows.inv_scale
-    cdef const real* shift = <const real*> columns.shift
+    cdef const real* shift = <const real*> columns.shift if rows.shift != NULL else NULL
     cdef real* sum = <real*> columns.sum
     cdef const real* x[GROUP]
+    cdef const char* later[FOUR_LATER]
     cdef real parts[GROUP]
     cdef real back
-    cdef Py_ssize_t i, j, size = rows.d * <Py_ssize_t> sizeof(real), early = half(size)
-    cdef bint fetch = order == NULL and size <= SKOPT_AHEAD_BYTES
+    cdef Py_ssize_t i, j, pace = 0, size = rows.d * <Py_ssize_t> sizeof(real)
+    cdef Py_ssize_t ahead = start + max(count, ROWS_AHEAD), end = min(ahead + count, n)
+    cdef bint spread = spread_out(order, size)
+    cdef bint fetch = order == NULL and not spread and size < LONG_ROW
     memset(sum, 0, columns.width * sizeof(real))
     i = 0
     while i < count:
         for j in range(GROUP if fetch else 0):
-            ask_for(rows, start + count + i + j, n, early, size, <real> 0)
+            ask_for(rows, start + count + i + j, n, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
+        if spread:
+            pace = ask_later(rows, order, ahead + (count + i + 3) // 4 * 2, end, x, later)
         for j in range(GROUP):
             parts[j] = z[i + j] if i + j < count else 0
-        if rows.shift == NULL:
-            backward(x[0], x[1], x[2], x[3], columns.width, shift, parts, sum, False)
-        else:
-            backward(x[0], x[1], x[2], x[3], columns.width, shift, parts, sum, True)
+        four_back(x, columns.width, shift, parts, later if spread else NULL, pace, sum)
         i += GROUP
     for j in range(rows.d):
         back = sum[j] * inv_scale[j] if inv_scale != NULL else sum[j]
         g[j] = back if fresh else g[j] + back
-
-
-cdef inline void backward(
-    const real* a, const real* b, const real* c, const real* e, Py_ssize_t width,
-    const real* shift, const real* z, real* sum, bint centred,
-) noexcept nogil:
-    cdef real z0 = z[0], z1 = z[1], z2 = z[2], z3 = z[3], mean = 0
-    cdef Py_ssize_t j
-    for j in range(LANES * (width // LANES)):
-        if centred:
-            mean = shift[j]
-        sum[j] += (z0 * (a[j] - mean) + z1 * (b[j] - mean)) + (
-            z2 * (c[j] - mean) + z3 * (e[j] - mean))

@@ -132,8 +132,9 @@ cdef class Scratch:
                 arrays.append(slope)
                 self.layers[level].slope = _address(slope)
         if self.in_place:
-            self.columns.width = (data.d + LANES - 1) // LANES * LANES
-            columns = np.zeros((3 + GROUP, self.columns.width), data.dtype)
+            line = CACHE_LINE // data.dtype.itemsize
+            self.columns.width = (data.d + line - 1) // line * line
+            columns = zeros((3 + GROUP, self.columns.width), data.dtype)
             arrays.append(columns)
             self.columns.shift, self.columns.scaled, self.columns.sum = (
                 _address(columns[0]), _address(columns[1]), _address(columns[2]))

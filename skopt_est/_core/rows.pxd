@@ -12,14 +12,18 @@ from skopt_est._core.types cimport real
 cdef extern from *:
     """
     /* How much of a row in random order is asked for, at most: what was measured to be best on
-     * processors with AVX-512, which follow longer rows by themselves, and on one without. */
+     * processors with AVX-512, which follow longer rows by themselves, and on one without. From
+     * SPREAD_ORDER bytes on it is asked for a line at a time, while other rows are computed with:
+     * all at once it would be more than can be on its way, and wait. */
     #if defined(__AVX512F__)
     #define SKOPT_ROW_BYTES 512
+    #define SKOPT_SPREAD_ORDER PTRDIFF_MAX
     #else
     #define SKOPT_ROW_BYTES 2048
+    #define SKOPT_SPREAD_ORDER 256
     #endif
     """
-    const Py_ssize_t SKOPT_ROW_BYTES
+    const Py_ssize_t SKOPT_ROW_BYTES, SKOPT_SPREAD_ORDER
 
 
 cdef enum:

@@ -4,16 +4,21 @@
 # since a load that spans two smaller stores, of a loop's vector part and its rest, stalls.
 from libc.math cimport INFINITY
 from libc.stdint cimport int32_t
+from libc.string cimport memcpy
 
 from skopt_est._core.estimates cimport SKOPT_ESTIMATES, skopt_adagrad, skopt_adagradf
 from skopt_est._core.losses cimport point_alone
-from skopt_est._core.rows cimport LANES, Rows, prefetch, prefetch_number
+from skopt_est._core.memory cimport skopt_prefetch
+from skopt_est._core.rows cimport (
+    LANES, ROWS_AHEAD, SKOPT_SPREAD_ORDER, Rows, prefetch, prefetch_number,
+)
 from skopt_est._core.solvers cimport ADAGRAD, Hyper, magnitude, rsqrt_
+from skopt_est._core.fours cimport FOUR_LATER  # noqa: F401 (its vectors are used below)
 from skopt_est._core.types cimport real
 
 
 cdef enum:
-    PADDED_ROWS = 11
+    PADDED_ROWS = 12
 
 
 cdef struct Padded:
@@ -30,21 +35,29 @@ cdef struct Padded:
     void* a             # the row at hand and the next two
     void* b
     void* c
+    void* edge
+
+
+cdef inline const real* whole(
+    const Rows* rows, Py_ssize_t row, const Padded* p, real like
+) noexcept nogil:
+    """The row, to be read in whole vectors, beyond its end too: there the next row begins, and
+    inv_scale is zero. The last rows of X, which have no such neighbour, are copied."""
+    cdef const real* x = <const real*> rows.values + row * rows.d
+    if row * rows.d + LANES * p.blocks <= rows.n * rows.d:
+        return x
+    memcpy(p.edge, x, rows.d * sizeof(real))
+    return <const real*> p.edge
 
 
 cdef inline void load(const Rows* rows, Py_ssize_t row, const Padded* p, real* a) noexcept nogil:
-    """The row as training sees it. Whole vectors are read, beyond the row's end too: there the
-    next row begins, and inv_scale is zero."""
-    cdef const real* x = <const real*> rows.values + row * rows.d
+    """The row as training sees it."""
+    cdef const real* x = whole(rows, row, p, <real> 0)
     cdef const real* shift = <const real*> p.shift
     cdef const real* inv_scale = <const real*> p.inv_scale
     cdef Py_ssize_t j
-    if row * rows.d + LANES * p.blocks <= rows.n * rows.d:
-        for j in range(LANES * p.blocks):
-            a[j] = (x[j] - shift[j]) * inv_scale[j]
-    else:
-        for j in range(rows.d):
-            a[j] = (x[j] - shift[j]) * inv_scale[j]
+    for j in range(LANES * p.blocks):
+        a[j] = (x[j] - shift[j]) * inv_scale[j]
 
 
 cdef inline real padded_dot(const real* a, const real* w, Py_ssize_t blocks) noexcept nogil:
@@ -69,22 +82,64 @@ cdef inline void sgd_row(
         w[j] = (size if moved > 0 else -size) * factor[j]
 
 
-cdef inline void sgd_row_ahead(
-    real* w, const real* a, const real* following, const real* second, const real* factor,
-    real step, Py_ssize_t blocks, real* p, real* q,
-) noexcept nogil:
-    """w <- (w - step a) factor; and of the row after the following one, what the following step
-    can't change: with steps of the size e, its prediction will be p - e q."""
-    cdef Py_ssize_t j
-    cdef real moved, scaled, product = 0, overlap = 0
-    for j in range(LANES * blocks):
-        moved = (w[j] - step * a[j]) * factor[j]
-        w[j] = moved
-        scaled = second[j] * factor[j]
-        product += scaled * moved
-        overlap += scaled * following[j]
-    p[0] = product
-    q[0] = overlap
+cdef extern from *:
+    r"""
+    /* w <- (w - step a) factor; second <- (x - shift) inv_scale, the row after the following one;
+     * and of that row what the following step can't change: with steps of the size e, its
+     * prediction will be pq[0] - e pq[1]. Meanwhile the lines from `later` on are asked for. */
+    #if TILE_BYTES == 0
+    #define SGD_AHEAD(T, F) \
+    TILE_INLINE void sgd_ahead##F( \
+            T *w, const T *a, const T *following, const T *x, T *second, const T *shift, \
+            const T *inv_scale, const T *factor, T step, ptrdiff_t width, const char *later, \
+            T *pq) { \
+        (void) later; \
+        pq[0] = pq[1] = 0; \
+        for (ptrdiff_t j = 0; j < width; j++) { \
+            second[j] = (x[j] - shift[j]) * inv_scale[j]; \
+            w[j] = (w[j] - step * a[j]) * factor[j]; \
+            pq[0] += second[j] * factor[j] * w[j]; \
+            pq[1] += second[j] * factor[j] * following[j]; \
+        } \
+    }
+    #else
+    #define SGD_AT(F, p) (*(const tile_vector##F *) ((p) + i))
+    #define SGD_AHEAD(T, F) \
+    TILE_INLINE void sgd_ahead##F( \
+            T *w, const T *a, const T *following, const T *x, T *second, const T *shift, \
+            const T *inv_scale, const T *factor, T step, ptrdiff_t width, const char *later, \
+            T *pq) { \
+        enum { LANES = sizeof(tile_vector##F) / sizeof(T), LINE = 64 / sizeof(T) }; \
+        tile_vector##F product = {0}, overlap = {0}; \
+        for (ptrdiff_t j = 0; j < width; j += LINE) { \
+            skopt_prefetch(later + j * (ptrdiff_t) sizeof(T)); \
+            TILE_UNROLL for (ptrdiff_t i = j; i < j + LINE; i += LANES) { \
+                tile_vector##F row = (SGD_AT(F, x) - SGD_AT(F, shift)) * SGD_AT(F, inv_scale); \
+                tile_vector##F moved = (SGD_AT(F, w) - step * SGD_AT(F, a)) * SGD_AT(F, factor); \
+                *(tile_vector##F *) (second + i) = row; \
+                *(tile_vector##F *) (w + i) = moved; \
+                row *= SGD_AT(F, factor); \
+                product += row * moved; \
+                overlap += row * SGD_AT(F, following); \
+            } \
+        } \
+        product = TILE_HALVE(F, product, overlap); \
+        TILE_UNROLL for (int n = 2; n < LANES; n *= 2) \
+            product = TILE_HALVE(F, product, product); \
+        pq[0] = product[0], pq[1] = product[LANES / 2]; \
+    }
+    #endif
+    SGD_AHEAD(float, f)
+    SGD_AHEAD(double, )
+    """
+    void sgd_aheadf(
+        float* w, const float* a, const float* following, const float* x, float* second,
+        const float* shift, const float* inv_scale, const float* factor, float step,
+        Py_ssize_t width, const char* later, float* pq) noexcept nogil
+    void sgd_ahead(
+        double* w, const double* a, const double* following, const double* x, double* second,
+        const double* shift, const double* inv_scale, const double* factor, double step,
+        Py_ssize_t width, const char* later, double* pq) noexcept nogil
 
 
 cdef inline void adagrad_row(
@@ -122,16 +177,23 @@ cdef inline double rows_ahead(
     """sgd at a constant rate, without L1: a step is linear in the size of the one before, so a
     row's prediction is prepared while the loss of the row before is still being computed. The
     chain from step to step then is the loss alone, without update, product and sum."""
-    cdef Py_ssize_t s, j, row, blocks = padded.blocks
+    cdef Py_ssize_t s, j, row, blocks = padded.blocks, width = LANES * blocks
     cdef double total = 0
-    cdef real gradient, value, weight, step, z, p = 0, q = 0, b = 0
+    cdef real gradient, value, weight, step, z, b = 0
+    cdef real pq[2]
     cdef real* w = <real*> padded.w
     cdef real* l2 = <real*> padded.l2
     cdef real* factor = <real*> padded.factor
+    cdef const real* shift = <const real*> padded.shift
+    cdef const real* inv_scale = <const real*> padded.inv_scale
     cdef real* a = <real*> padded.a
     cdef real* following = <real*> padded.b
     cdef real* second = <real*> padded.c
-    cdef bint intercept = bias != NULL
+    cdef const real* x
+    cdef const char* later
+    cdef Py_ssize_t size = rows.d * <Py_ssize_t> sizeof(real)
+    cdef bint intercept = bias != NULL, spread = size >= SKOPT_SPREAD_ORDER
+    pq[0] = pq[1] = 0
     for j in range(LANES * blocks):
         factor[j] = 1 / (<real> 1 + eta * l2[j])
     if intercept:
@@ -141,23 +203,30 @@ cdef inline double rows_ahead(
     if start + 1 < stop:
         load(rows, order[start + 1], padded, following)
         for j in range(LANES * blocks):
-            p += following[j] * factor[j] * w[j]
-            q += following[j] * factor[j] * a[j]
+            pq[0] += following[j] * factor[j] * w[j]
+            pq[1] += following[j] * factor[j] * a[j]
     for s in range(start, stop):
         row = order[s]
-        prefetch(rows, order, s, n, <real> 0)
+        if not spread:
+            prefetch(rows, order, s, n, <real> 0)
         prefetch_number(targets, order, s, n)
         prefetch_number(weights, order, s, n)
         weight = scale * weights[row] if weights != NULL else scale
         value = point_alone(loss, targets[row], z + b, param, &gradient)
         total += weight * value
         step = eta * weight * gradient
-        z = p - step * q
+        z = pq[0] - step * pq[1]
         if intercept:
             b -= step
-        if s + 2 < stop:
-            load(rows, order[s + 2], padded, second)
-        sgd_row_ahead(w, a, following, second, factor, step, blocks, &p, &q)
+        x = whole(rows, order[min(s + 2, stop - 1)], padded, <real> 0)
+        later = <const char*> x
+        if spread and s + ROWS_AHEAD < n:
+            later = <const char*> rows.values + order[s + ROWS_AHEAD] * size
+            skopt_prefetch(later + size - 1)
+        if real is float:
+            sgd_aheadf(w, a, following, x, second, shift, inv_scale, factor, step, width, later, pq)
+        else:
+            sgd_ahead(w, a, following, x, second, shift, inv_scale, factor, step, width, later, pq)
         a, following, second = following, second, a
     if intercept:
         bias[0] = b

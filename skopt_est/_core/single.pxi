@@ -28,7 +28,7 @@ cdef int _single_epoch(
     p.w, p.G, p.l1, p.l2 = base, base + width, base + 2 * width, base + 3 * width
     p.threshold, p.factor = base + 4 * width, base + 5 * width
     p.a, p.b, p.c = base + 6 * width, base + 7 * width, base + 8 * width
-    p.shift, p.inv_scale = base + 9 * width, base + 10 * width
+    p.shift, p.inv_scale, p.edge = base + 9 * width, base + 10 * width, base + 11 * width
     for j in range(d):
         (<real*> p.shift)[j] = (<real*> data.rows.shift)[j] if data.rows.shift != NULL else 0
         (<real*> p.inv_scale)[j] = (

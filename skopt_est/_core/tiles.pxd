@@ -92,53 +92,6 @@ cdef extern from *:
     }
     #endif
 
-    /* tile_dots: the products of four rows, shifted if `centred`, with w; width is a multiple of
-     * any vector's elements. Vectors are summed two by two: interleaving the first halves of two
-     * and their second halves, and adding both, leaves half as many. */
-    #if TILE_BYTES == 0
-    #define TILE_DOTS(T, F) \
-    TILE_INLINE void tile_dots##F( \
-            const T *a, const T *b, const T *c, const T *e, ptrdiff_t width, const T *shift, \
-            const T *w, int centred, T *sums) { \
-        const T *rows[4] = {a, b, c, e}; \
-        for (int i = 0; i < 4; i++) { \
-            T sum = 0; \
-            for (ptrdiff_t j = 0; j < width; j++) \
-                sum += (rows[i][j] - (centred ? shift[j] : 0)) * w[j]; \
-            sums[i] = sum; \
-        } \
-    }
-    #else
-    #define TILE_HALVE(F, x, y) \
-        (TILE_SHUFFLE(F, x, y, TILE_LOW##F) + TILE_SHUFFLE(F, x, y, TILE_HIGH##F))
-    #define TILE_DOTS(T, F) \
-    TILE_INLINE void tile_dots##F( \
-            const T *a, const T *b, const T *c, const T *e, ptrdiff_t width, const T *shift, \
-            const T *w, int centred, T *sums) { \
-        enum { LANES = sizeof(tile_vector##F) / sizeof(T), PART = LANES / 4 }; \
-        tile_vector##F p = {0}, q = {0}, r = {0}, s = {0}, mean = {0}; \
-        for (ptrdiff_t j = 0; j < width; j += LANES) { \
-            tile_vector##F v = *(const tile_vector##F *) (w + j); \
-            if (centred) \
-                mean = *(const tile_vector##F *) (shift + j); \
-            p += (*(const tile_vector##F *) (a + j) - mean) * v; \
-            q += (*(const tile_vector##F *) (b + j) - mean) * v; \
-            r += (*(const tile_vector##F *) (c + j) - mean) * v; \
-            s += (*(const tile_vector##F *) (e + j) - mean) * v; \
-        } \
-        p = TILE_HALVE(F, p, q); \
-        r = TILE_HALVE(F, r, s); \
-        if (LANES == 2) { \
-            sums[0] = p[0], sums[1] = p[1], sums[2] = r[0], sums[3] = r[1]; \
-            return; \
-        } \
-        p = TILE_HALVE(F, p, r); \
-        TILE_UNROLL for (int n = 4; n < LANES; n *= 2) \
-            p = TILE_HALVE(F, p, p); \
-        sums[0] = p[0], sums[2] = p[PART], sums[1] = p[2 * PART], sums[3] = p[3 * PART]; \
-    }
-    #endif
-
     /* tile_sum: c (rows, width vectors) <- start + a (rows, depth) b. The start may be c itself,
      *     or one row for all (start_row = 0). rows and width are constants wherever it is called.
      * tile_pack: columns of b to a panel (depth, width vectors), zero beyond the last column.
@@ -275,18 +228,10 @@ cdef extern from *:
     #endif
     TILE_TRANSPOSE(float, int32_t, f)
     TILE_TRANSPOSE(double, int64_t, )
-    TILE_DOTS(float, f)
-    TILE_DOTS(double, )
     TILE_FUNCTIONS(float, f)
     TILE_FUNCTIONS(double, )
     """
     const Py_ssize_t TILE_LIMIT
-    void tile_dotsf(
-        const float* a, const float* b, const float* c, const float* e, Py_ssize_t width,
-        const float* shift, const float* w, int centred, float* sums) noexcept nogil
-    void tile_dots(
-        const double* a, const double* b, const double* c, const double* e, Py_ssize_t width,
-        const double* shift, const double* w, int centred, double* sums) noexcept nogil
     void tile_productf(
         Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const float* a, Py_ssize_t a_row,
         Py_ssize_t a_step, const float* b, Py_ssize_t b_row, Py_ssize_t b_step,
@@ -295,15 +240,6 @@ cdef extern from *:
         Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const double* a, Py_ssize_t a_row,
         Py_ssize_t a_step, const double* b, Py_ssize_t b_row, Py_ssize_t b_step,
         const double* bias, int add, double* c) noexcept nogil
-
-
-cdef inline void four_dots(
-    const real** x, Py_ssize_t width, const real* shift, const real* w, bint centred, real* sums
-) noexcept nogil:
-    if real is float:
-        tile_dotsf(x[0], x[1], x[2], x[3], width, shift, w, centred, sums)
-    else:
-        tile_dots(x[0], x[1], x[2], x[3], width, shift, w, centred, sums)
 
 
 cdef inline void tiled(
