@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t
 
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.lazy cimport Steps
-from skopt_est._core.losses cimport point_alone
+from skopt_est._core.losses cimport gradient_alone
 from skopt_est._core.memory cimport skopt_prefetch, skopt_prefetch_all
 from skopt_est._core.plain cimport (
     backward_adam, backward_plain, forward_adam, forward_plain, plain_absent, plain_adam,
@@ -122,17 +122,16 @@ cdef inline void prefetch_entries(
         p += CACHE_LINE // <Py_ssize_t> sizeof(int32_t)
 
 
-cdef inline real weighted_loss(
+cdef inline real slope(
     int loss, const real* targets, const real* weights, Py_ssize_t row, real z, real param,
-    real scale, real* gradient,
+    real scale,
 ) noexcept nogil:
-    cdef real weight = scale * weights[row] if weights != NULL else scale
-    cdef real value = point_alone(loss, targets[row], z, param, gradient)
-    gradient[0] *= weight
-    return weight * value
+    """The gradient of this row's weighted loss."""
+    return gradient_alone(loss, targets[row], z, param) * (
+        scale * weights[row] if weights != NULL else scale)
 
 
-cdef inline double plain_step(
+cdef inline real plain_step(
     int loss, const Rows* rows, const real* targets, const real* weights, real param, real scale,
     const int32_t* order, Py_ssize_t s, Py_ssize_t n_steps, real* bias, real* bias_slots,
     const Hyper* h, const Steps* steps, const Cells* cells, const Listed* a,
@@ -146,13 +145,13 @@ cdef inline double plain_step(
     cdef int64_t first = rows.indptr[row]
     cdef const int32_t* features = rows.indices + first
     cdef real now = <real> s, eta = <real> steps.constant_rate, eps = <real> h.epsilon
-    cdef real z, value, gradient, D
+    cdef real z, gradient, D
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
     z = forward_plain(table, features, <const real*> rows.values + first, n, cells.empty, adagrad,
                       now, eta * <real> cells.ridge, eps, columns, x)
     if bias != NULL:
         z += bias[0]
-    value = weighted_loss(loss, targets, weights, row, z, param, scale, &gradient)
+    gradient = slope(loss, targets, weights, row, z, param, scale)
     # What the next rows need is asked for while the gradient is computed.
     if s + 2 < n_steps:
         prefetch_cells(cells, rows, order[s + 2], QUAD, now)
@@ -162,22 +161,22 @@ cdef inline double plain_step(
     if bias != NULL:
         # whose rate is that of all steps: the one at hand would have to be waited for
         data_step(bias, &gradient, &bias_slots, 0, &D, 1, h, steps.coefficients)
-    return value
+    return z
 
 
-cdef inline double row_step(
+cdef inline real row_step(
     int loss, const Rows* rows, const real* targets, const real* weights, real param, real scale,
     const int32_t* order, Py_ssize_t s, Py_ssize_t n_steps, real* bias, real* bias_slots,
     Py_ssize_t stride, const Hyper* h, const Steps* steps, const Cells* cells, const Listed* a,
 ) noexcept nogil:
-    """Step s, of one row; returns its weighted loss."""
+    """Step s, of one row; returns what was predicted for it."""
     cdef const real* w = <const real*> a.w
     cdef real* last = <real*> a.last
     cdef real* g = <real*> a.g
     cdef const double* c = steps.coefficients + s * steps.stride
     cdef const int32_t* features
     cdef real* slots[N_SLOTS_MAX]
-    cdef real z = 0, value, gradient, D, now = <real> (s + 1)
+    cdef real z = 0, gradient, D, now = <real> (s + 1)
     cdef Py_ssize_t row = order[s], n, whole, i
     cdef int64_t first = rows.indptr[row]
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
@@ -194,7 +193,7 @@ cdef inline double row_step(
         z += g[i] * w[i]
     if bias != NULL:
         z += bias[0]
-    value = weighted_loss(loss, targets, weights, row, z, param, scale, &gradient)
+    gradient = slope(loss, targets, weights, row, z, param, scale)
     for i in range(QUAD_LANES * (whole // QUAD_LANES)):
         g[i] *= gradient
     step_listed(a, n, h, c, steps.penalised, now)
@@ -206,14 +205,14 @@ cdef inline double row_step(
             slots[i] = bias_slots + i * stride if i < cells.n_slots else NULL
         data_step(bias, &gradient, slots, 0, slots[slot_of_D(h.code)]
                   if slot_of_D(h.code) >= 0 else &D, 1, h, c)
-    return value
+    return z
 
 
 cdef inline bint adam_step(
     int loss, const Rows* rows, const real* targets, const real* weights, real param, real scale,
     const int32_t* order, Py_ssize_t s, Py_ssize_t n_steps, real* bias, real* bias_slots,
     Py_ssize_t stride, const Hyper* h, const Steps* steps, const Cells* cells, const Listed* a,
-    double* total,
+    real* told,
 ) noexcept nogil:
     """`row_step` of Adam without L1, if all of the row's features have a closed form; else False,
     and nothing is done."""
@@ -224,7 +223,7 @@ cdef inline bint adam_step(
     cdef Py_ssize_t row = order[s], n, i
     cdef int64_t first = rows.indptr[row]
     cdef const int32_t* features = rows.indices + first
-    cdef real z = 0, value, gradient, low = tiny(param)
+    cdef real z = 0, gradient, low = tiny(param)
     cdef plain_absent absent
     cdef plain_adam step
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
@@ -237,7 +236,7 @@ cdef inline bint adam_step(
         return False
     if bias != NULL:
         z += bias[0]
-    value = weighted_loss(loss, targets, weights, row, z, param, scale, &gradient)
+    gradient = slope(loss, targets, weights, row, z, param, scale)
     if s + 2 < n_steps:
         prefetch_cells(cells, rows, order[s + 2], 2 * QUAD, z)
     prefetch_entries(rows, order, s, n_steps, targets)
@@ -248,7 +247,7 @@ cdef inline bint adam_step(
         for i in range(N_SLOTS_MAX):
             slots[i] = bias_slots + i * stride if i < cells.n_slots else NULL
         data_step(bias, &gradient, slots, 0, slots[slot_of_D(h.code)], 1, h, c)
-    total[0] += value
+    told[0] = z
     return True
 
 

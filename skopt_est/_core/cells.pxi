@@ -59,6 +59,8 @@ cdef int _cells_epoch(
     cdef Cells cells
     cdef Listed a
     cdef bint plain
+    cdef real told[AT_ONCE]
+    cdef Py_ssize_t first = 0
     cells.n_slots, cells.empty = model.n_slots, <int32_t> d
     plain = PLAIN and batch_size == 1 and not model.lasso and d < INT32_MAX
     cells.plain = (
@@ -116,22 +118,26 @@ cdef int _cells_epoch(
     for s in range(n_steps):
         start, stop = s * batch_size, min((s + 1) * batch_size, n)
         if cells.plain:
-            total += plain_step(
+            told[s - first] = plain_step(
                 data.loss_code, rows, targets, weights, param, scale, order, s, n_steps, bias,
                 bias_slots, h, steps, &cells, &a)
             work += 8
         elif cells.plain_adam and adam_step(
                 data.loss_code, rows, targets, weights, param, scale, order, s, n_steps, bias,
-                bias_slots, model.size, h, steps, &cells, &a, &total):
+                bias_slots, model.size, h, steps, &cells, &a, told + (s - first)):
             work += 8
         elif batch_size == 1:
-            total += row_step(
+            told[s - first] = row_step(
                 data.loss_code, rows, targets, weights, param, scale, order, s, n_steps, bias,
                 bias_slots, model.size, h, steps, &cells, &a)
             work += 8
         else:
             work += _batch_step(data, model, scratch, order + start, stop - start, s, steps,
                                 bias, bias_slots, &cells, &a, features, place)
+        if batch_size == 1 and s + 1 == min(first + AT_ONCE, n_steps):
+            total += losses_told(
+                data.loss_code, told, targets, weights, order + first, s + 1 - first, scale, param)
+            first = s + 1
         if work > SIGNAL_WORK >> 8:
             work = 0
             with gil:

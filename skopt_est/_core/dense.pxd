@@ -113,6 +113,11 @@ cdef inline Py_ssize_t ask_later(
     return CACHE_LINE
 
 
+cdef inline Py_ssize_t next_block(Py_ssize_t start, Py_ssize_t count) noexcept nogil:
+    """Where the rows begin that are asked for while these are computed with."""
+    return start + max(count, ROWS_AHEAD)
+
+
 cdef inline void dense_forward(
     const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
     const real* w, const real* b, const Columns* columns, bint both, real* z,
@@ -127,7 +132,7 @@ cdef inline void dense_forward(
     cdef real sums[GROUP]
     cdef real intercept = b[0] if b != NULL else 0
     cdef Py_ssize_t i, j, pace = 0, size = rows.d * <Py_ssize_t> sizeof(real)
-    cdef Py_ssize_t ahead = start + max(count, ROWS_AHEAD), end = min(ahead + count, n)
+    cdef Py_ssize_t ahead = next_block(start, count), end = min(ahead + count, n)
     cdef bint spread = both and spread_out(order, size)
     for j in range(rows.d):
         scaled[j] = w[j] * inv_scale[j] if inv_scale != NULL else w[j]
@@ -162,7 +167,7 @@ cdef inline void dense_backward(
     cdef real parts[GROUP]
     cdef real back
     cdef Py_ssize_t i, j, pace = 0, size = rows.d * <Py_ssize_t> sizeof(real)
-    cdef Py_ssize_t ahead = start + max(count, ROWS_AHEAD), end = min(ahead + count, n)
+    cdef Py_ssize_t ahead = next_block(start, count), end = min(ahead + count, n)
     cdef bint spread = spread_out(order, size)
     cdef bint fetch = order == NULL and not spread and size < LONG_ROW
     memset(sum, 0, columns.width * sizeof(real))

@@ -22,21 +22,22 @@ from skopt_est._core.cells cimport (
     MOST_STEPS, QUAD, QUADS_MOST, Cells, adam_step, list_features, listed_backward,
     listed_forward, plain_step, put_cells, row_step, step_listed, take_cells,
 )
-from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward
+from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward, next_block
 from skopt_est._core.dropout cimport Drop, drop_from, set_drop
 from skopt_est._core.entry cimport check_aligned, csr_fault
 from skopt_est._core.layers cimport Layer, backward_layers, forward_layers, slope_needed
 from skopt_est._core.lazy cimport N_POWERS, Steps
 from skopt_est._core.losses cimport (
-    ABSOLUTE_ERROR, GAMMA, HUBER, LOG_LOSS_BINARY, LOG_LOSS_MULTINOMIAL, POISSON, QUANTILE,
-    SQUARED_ERROR, loss_block,
+    ABSOLUTE_ERROR, AT_ONCE, GAMMA, HUBER, LOG_LOSS_BINARY, LOG_LOSS_MULTINOMIAL, POISSON,
+    QUANTILE, SQUARED_ERROR, loss_block, losses_told,
 )
 from skopt_est._core.plain cimport PLAIN, forward_plain, log1p_plain
 from skopt_est._core.products cimport add_scaled, add_transposed, multiply
 from skopt_est._core.quads cimport whole_lanes
 from skopt_est._core.random cimport mix, next_word as next_random_word, permute, visit_blocks
 from skopt_est._core.rows cimport (
-    CACHE_LINE, LANES, Rows, follow_on, gather, pick, sparse_backward, sparse_forward,
+    CACHE_LINE, LANES, Rows, follow_on, gather, pick, prefetch_numbers, sparse_backward,
+    sparse_forward,
 )
 from skopt_est._core.single cimport PADDED_ROWS, Padded, rows_ahead, single_rows
 from skopt_est._core.solvers cimport (
@@ -138,6 +139,10 @@ cdef inline void _accumulate(
     if in_place:
         dense_forward(rows, order, start, count, n, <const real*> first.W,
                       <const real*> first.b, &scratch.columns, first.gW != NULL, z)
+        if order != NULL:
+            i = next_block(start, count)
+            prefetch_numbers(<const real*> data.targets, order, i, min(i + count, n))
+            prefetch_numbers(<const real*> data.weights, order, i, min(i + count, n))
     elif rows.indices == NULL:
         block = gather(rows, order, start, count, n, drop != NULL, <real*> scratch.block)
         if drop != NULL:

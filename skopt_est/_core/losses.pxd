@@ -4,6 +4,7 @@
 # row_weight * d loss / d f. What is returned (or added to `sums`, one number an output) is
 # the sum of row_weight * loss, in double precision whatever the type of the data.
 from libc.math cimport fabs, fabsf, log, logf
+from libc.stdint cimport int32_t
 
 from skopt_est._core.types cimport real
 from skopt_est._core.vector_math cimport vexp, vexp1, vlog1p
@@ -78,16 +79,44 @@ cdef inline real point(int code, real y, real f, real p, real* gradient) noexcep
     return vlog1p(e) + (f if f > 0 else 0) - y * f
 
 
-cdef inline real point_alone(int code, real y, real f, real p, real* gradient) noexcept nogil:
-    """The same for one number by itself, whose gradient is waited for: without branches, which
-    half of the labels would mispredict."""
-    cdef real e, inverse, one = 1
-    if code != LOG_LOSS_BINARY:
-        return point(code, y, f, p, gradient)
-    e = vexp1(-f)
-    gradient[0] = one / (one + e) - y
-    inverse = one / e
-    return vlog1p(e if e < inverse else inverse) + (f if f > 0 else 0) - y * f
+cdef inline real gradient_alone(int code, real y, real f, real p) noexcept nogil:
+    """The gradient at one number by itself, which is waited for: without branches, which half of
+    the labels would mispredict, and without the loss, for which `losses_told` has time."""
+    cdef real gradient, one = 1
+    if code == LOG_LOSS_BINARY:
+        return one / (one + vexp1(-f)) - y
+    point(code, y, f, p, &gradient)
+    return gradient
+
+
+cdef inline double values(
+    int code, const real* f, const real* y, const real* weight, Py_ssize_t count, real p
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real gradient
+    cdef double total = 0
+    for i in range(count):
+        total += weight[i] * point(code, y[i], f[i], p, &gradient)
+    return total
+
+
+cdef inline double losses_told(
+    int code, const real* f, const real* targets, const real* weights, const int32_t* order,
+    Py_ssize_t count, real scale, real p,
+) noexcept nogil:
+    """The sum of weighted losses at what was predicted for rows one by one, at most AT_ONCE of
+    them; f (count,), the others of all rows."""
+    cdef Py_ssize_t i
+    cdef real y[AT_ONCE]
+    cdef real weight[AT_ONCE]
+    for i in range(count):
+        y[i] = targets[order[i]]
+        weight[i] = scale * weights[order[i]] if weights != NULL else scale
+    if code == LOG_LOSS_BINARY:
+        return values(LOG_LOSS_BINARY, f, y, weight, count, p)
+    if code == SQUARED_ERROR:
+        return values(SQUARED_ERROR, f, y, weight, count, p)
+    return values(code, f, y, weight, count, p)
 
 
 cdef inline void pointwise(

@@ -68,6 +68,17 @@ cdef inline void prefetch_number(
         skopt_prefetch(of_rows + order[at + ROWS_AHEAD])
 
 
+cdef inline void prefetch_numbers(
+    const real* of_rows, const int32_t* order, Py_ssize_t at, Py_ssize_t end
+) noexcept nogil:
+    """Those of the rows from place `at` to `end`."""
+    if of_rows == NULL:
+        return
+    while at < end:
+        skopt_prefetch(of_rows + order[at])
+        at += 1
+
+
 cdef inline const real* gather(
     const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
     bint copy, real* buffer,

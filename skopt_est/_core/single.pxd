@@ -7,18 +7,21 @@ from libc.stdint cimport int32_t
 from libc.string cimport memcpy
 
 from skopt_est._core.estimates cimport SKOPT_ESTIMATES, skopt_adagrad, skopt_adagradf
-from skopt_est._core.losses cimport point_alone
+from skopt_est._core.fours cimport four_dots  # noqa: F401 (its vectors are used below)
+from skopt_est._core.losses cimport AT_ONCE, gradient_alone, losses_told
 from skopt_est._core.memory cimport skopt_prefetch
 from skopt_est._core.rows cimport (
     LANES, ROWS_AHEAD, SKOPT_SPREAD_ORDER, Rows, prefetch, prefetch_number,
 )
 from skopt_est._core.solvers cimport ADAGRAD, Hyper, magnitude, rsqrt_
-from skopt_est._core.fours cimport FOUR_LATER  # noqa: F401 (its vectors are used below)
 from skopt_est._core.types cimport real
 
 
 cdef enum:
     PADDED_ROWS = 12
+    # Rows are asked for so far ahead that they are still in the first cache when they are needed.
+    NEAREST = 4
+    AHEAD_BYTES = 16384
 
 
 cdef struct Padded:
@@ -123,10 +126,9 @@ cdef extern from *:
                 overlap += row * SGD_AT(F, following); \
             } \
         } \
-        product = TILE_HALVE(F, product, overlap); \
-        TILE_UNROLL for (int n = 2; n < LANES; n *= 2) \
-            product = TILE_HALVE(F, product, product); \
-        pq[0] = product[0], pq[1] = product[LANES / 2]; \
+        pq[0] = pq[1] = 0; \
+        TILE_UNROLL for (int i = 0; i < LANES; i++) \
+            pq[0] += product[i], pq[1] += overlap[i]; \
     }
     #endif
     SGD_AHEAD(float, f)
@@ -177,9 +179,10 @@ cdef inline double rows_ahead(
     """sgd at a constant rate, without L1: a step is linear in the size of the one before, so a
     row's prediction is prepared while the loss of the row before is still being computed. The
     chain from step to step then is the loss alone, without update, product and sum."""
-    cdef Py_ssize_t s, j, row, blocks = padded.blocks, width = LANES * blocks
+    cdef Py_ssize_t s, j, row, first = start, blocks = padded.blocks, width = LANES * blocks
     cdef double total = 0
-    cdef real gradient, value, weight, step, z, b = 0
+    cdef real weight, step, z, b = 0
+    cdef real told[AT_ONCE]
     cdef real pq[2]
     cdef real* w = <real*> padded.w
     cdef real* l2 = <real*> padded.l2
@@ -192,6 +195,7 @@ cdef inline double rows_ahead(
     cdef const real* x
     cdef const char* later
     cdef Py_ssize_t size = rows.d * <Py_ssize_t> sizeof(real)
+    cdef Py_ssize_t ahead = max(NEAREST, min(ROWS_AHEAD, AHEAD_BYTES // max(size, 1)))
     cdef bint intercept = bias != NULL, spread = size >= SKOPT_SPREAD_ORDER
     pq[0] = pq[1] = 0
     for j in range(LANES * blocks):
@@ -212,22 +216,25 @@ cdef inline double rows_ahead(
         prefetch_number(targets, order, s, n)
         prefetch_number(weights, order, s, n)
         weight = scale * weights[row] if weights != NULL else scale
-        value = point_alone(loss, targets[row], z + b, param, &gradient)
-        total += weight * value
-        step = eta * weight * gradient
+        told[s - first] = z + b
+        step = eta * weight * gradient_alone(loss, targets[row], z + b, param)
         z = pq[0] - step * pq[1]
         if intercept:
             b -= step
         x = whole(rows, order[min(s + 2, stop - 1)], padded, <real> 0)
         later = <const char*> x
-        if spread and s + ROWS_AHEAD < n:
-            later = <const char*> rows.values + order[s + ROWS_AHEAD] * size
+        if spread and s + ahead < n:
+            later = <const char*> rows.values + order[s + ahead] * size
             skopt_prefetch(later + size - 1)
         if real is float:
             sgd_aheadf(w, a, following, x, second, shift, inv_scale, factor, step, width, later, pq)
         else:
             sgd_ahead(w, a, following, x, second, shift, inv_scale, factor, step, width, later, pq)
         a, following, second = following, second, a
+        if s + 1 == min(first + AT_ONCE, stop):
+            total += losses_told(
+                loss, told, targets, weights, order + first, s + 1 - first, scale, param)
+            first = s + 1
     if intercept:
         bias[0] = b
     return total
@@ -241,9 +248,10 @@ cdef inline double single_rows(
 ) noexcept nogil:
     """Steps start to stop; returns the sum of weighted losses. bias: NULL without intercept;
     `loss` is a constant wherever speed counts."""
-    cdef Py_ssize_t s, row, j, blocks = p.blocks
+    cdef Py_ssize_t s, row, j, first = start, blocks = p.blocks
     cdef double total = 0, rate = -1
-    cdef real gradient, value, eta, weight, z
+    cdef real gradient, eta, weight, z
+    cdef real told[AT_ONCE]
     cdef real* w = <real*> p.w
     cdef real* G = <real*> p.G
     cdef real* l1 = <real*> p.l1
@@ -264,9 +272,8 @@ cdef inline double single_rows(
         if s + 1 < stop:
             load(rows, order[s + 1], p, following)     # needs nothing of this step
         weight = scale * weights[row] if weights != NULL else scale
-        value = point_alone(loss, targets[row], z, param, &gradient)
-        total += weight * value
-        gradient *= weight
+        told[s - first] = z
+        gradient = weight * gradient_alone(loss, targets[row], z, param)
         eta = <real> coefficients[s * stride]
         if h.code == ADAGRAD:
             adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, l1, l2, blocks)
@@ -284,4 +291,8 @@ cdef inline double single_rows(
             if bias != NULL:
                 bias[0] -= eta * gradient
         a, following = following, a
+        if s + 1 == min(first + AT_ONCE, stop):
+            total += losses_told(
+                loss, told, targets, weights, order + first, s + 1 - first, scale, param)
+            first = s + 1
     return total
