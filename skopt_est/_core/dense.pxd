@@ -21,10 +21,10 @@ cdef extern from *:
         for (at = 0; at < size; at += 64) (void) *((volatile const char*) start + at);
     }
 
-    /* Rows in sequence of at least so many bytes are asked for a block ahead, a line at a time, half
-     * of them while the block before goes forward and half while it goes back. Others, up to 255
-     * bytes, are asked for on the way back, and longer ones read from end to end before they are
-     * needed. Measured like SKOPT_SPREAD_ORDER. */
+    /* Rows in sequence of at least so many bytes are asked for a block ahead, a line at a time,
+     * half of them while the block before goes forward and half while it goes back. Others, up to
+     * 255 bytes, are asked for on the way back, and longer ones read from end to end before they
+     * are needed. Measured like SKOPT_SPREAD_ORDER. */
     #if defined(__AVX512F__)
     #define SKOPT_SPREAD PTRDIFF_MAX
     #else
@@ -94,14 +94,16 @@ cdef inline bint spread_out(const int32_t* order, Py_ssize_t size) noexcept nogi
 
 
 cdef inline Py_ssize_t ask_later(
-    const Rows* rows, const int32_t* order, Py_ssize_t at, Py_ssize_t end, const real** x,
-    const char** later,
+    const Rows* rows, const int32_t* order, bint spread, Py_ssize_t at, Py_ssize_t end,
+    const real** x, const char** later,
 ) noexcept nogil:
-    """The two rows from place `at` on, as four_dots takes them, with their pace; beyond `end` one
-    that is in cache stands for them."""
+    """The two rows from place `at` on, as four_dots takes them, with their pace; if they are not
+    spread out, or beyond `end`, one that is in cache."""
     cdef Py_ssize_t i, size = rows.d * <Py_ssize_t> sizeof(real)
     for i in range(FOUR_LATER):
         later[i] = <const char*> x[0]
+    if not spread:
+        return 0
     if order == NULL:
         if at + FOUR_LATER <= end:
             for i in range(FOUR_LATER):
@@ -131,7 +133,7 @@ cdef inline void dense_forward(
     cdef const char* later[FOUR_LATER]
     cdef real sums[GROUP]
     cdef real intercept = b[0] if b != NULL else 0
-    cdef Py_ssize_t i, j, pace = 0, size = rows.d * <Py_ssize_t> sizeof(real)
+    cdef Py_ssize_t i, j, pace, size = rows.d * <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t ahead = next_block(start, count), end = min(ahead + count, n)
     cdef bint spread = both and spread_out(order, size)
     for j in range(rows.d):
@@ -145,9 +147,8 @@ cdef inline void dense_forward(
         for j in range(GROUP if order != NULL and not spread else 0):
             prefetch(rows, order, start + i + j, n, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
-        if spread:
-            pace = ask_later(rows, order, ahead + i // 2, end, x, later)
-        four_dots(x, columns.width, shift, scaled, later if spread else NULL, pace, sums)
+        pace = ask_later(rows, order, spread, ahead + i // 2, end, x, later)
+        four_dots(x, columns.width, shift, scaled, later, pace, sums)
         for j in range(min(GROUP, count - i)):
             z[i + j] = sums[j] + intercept
         i += GROUP
@@ -166,7 +167,7 @@ cdef inline void dense_backward(
     cdef const char* later[FOUR_LATER]
     cdef real parts[GROUP]
     cdef real back
-    cdef Py_ssize_t i, j, pace = 0, size = rows.d * <Py_ssize_t> sizeof(real)
+    cdef Py_ssize_t i, j, pace, size = rows.d * <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t ahead = next_block(start, count), end = min(ahead + count, n)
     cdef bint spread = spread_out(order, size)
     cdef bint fetch = order == NULL and not spread and size < LONG_ROW
@@ -176,11 +177,10 @@ cdef inline void dense_backward(
         for j in range(GROUP if fetch else 0):
             ask_for(rows, start + count + i + j, n, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
-        if spread:
-            pace = ask_later(rows, order, ahead + (count + i + 3) // 4 * 2, end, x, later)
+        pace = ask_later(rows, order, spread, ahead + (count + i + 3) // 4 * 2, end, x, later)
         for j in range(GROUP):
             parts[j] = z[i + j] if i + j < count else 0
-        four_back(x, columns.width, shift, parts, later if spread else NULL, pace, sum)
+        four_back(x, columns.width, shift, parts, later, pace, sum)
         i += GROUP
     for j in range(rows.d):
         back = sum[j] * inv_scale[j] if inv_scale != NULL else sum[j]

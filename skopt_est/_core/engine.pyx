@@ -36,10 +36,10 @@ from skopt_est._core.products cimport add_scaled, add_transposed, multiply
 from skopt_est._core.quads cimport whole_lanes
 from skopt_est._core.random cimport mix, next_word as next_random_word, permute, visit_blocks
 from skopt_est._core.rows cimport (
-    CACHE_LINE, LANES, Rows, follow_on, gather, pick, prefetch_numbers, sparse_backward,
+    CACHE_LINE, Rows, follow_on, gather, pick, prefetch_numbers, sparse_backward,
     sparse_forward,
 )
-from skopt_est._core.single cimport PADDED_ROWS, Padded, rows_ahead, single_rows
+from skopt_est._core.single cimport PADDED_ROWS, Padded, of_lines, rows_ahead, single_rows
 from skopt_est._core.solvers cimport (
     ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper, data_step,
     slot_of_D,

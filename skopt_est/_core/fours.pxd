@@ -1,6 +1,6 @@
 # Four rows at once, forward and backward: what belongs to a column is loaded once for all of them.
-# Meanwhile the lines of rows that come later are asked for, as many in each line's time: all at
-# once they would be more than the processor can wait for, and it would stop until they come.
+# Meanwhile rows that come later are asked for, a few of their lines at a time: all at once would be
+# more than a processor can have on its way, and everything else would wait until they come.
 from skopt_est._core.memory cimport skopt_prefetch  # noqa: F401 (the macros below call it)
 from skopt_est._core.tiles cimport tiled  # noqa: F401 (its vectors are used below)
 from skopt_est._core.types cimport real
@@ -11,12 +11,20 @@ cdef extern from *:
      * two: interleaving the first halves of two and their second halves, and adding both, leaves
      * half as many.
      * four_back: sum += the rows, so shifted, times z.
-     * `width` elements are whole cache lines. shift: NULL without one. later: NULL, or two
-     * addresses from which on a line is asked for every `pace` bytes, for each line of a row. */
+     * `width` elements are whole cache lines. shift: NULL without one. later: addresses from which
+     * on a line is asked for every `pace` bytes, for each line of a row.
+     *
+     * Whether there is something to ask for must not decide which instructions run: another loop,
+     * whose sums the compiler orders in another way, would have other bits. */
     #define FOUR_LATER 2
+    #if defined(__AVX512F__)
+    #define FOUR_ASKED 0 /* there nothing is asked for in this way: see rows.pxd */
+    #else
+    #define FOUR_ASKED FOUR_LATER
+    #endif
     #define FOUR_LINE(T) (64 / (ptrdiff_t) sizeof(T))
     #define FOUR_ASK(T) \
-        TILE_UNROLL for (int k = 0; k < (ask ? FOUR_LATER : 0); k++) \
+        TILE_UNROLL for (int k = 0; k < FOUR_ASKED; k++) \
             skopt_prefetch(later[k] + j / FOUR_LINE(T) * pace);
     #if TILE_BYTES == 0
     #define FOUR_FUNCTIONS(T, F) \
@@ -47,7 +55,8 @@ cdef extern from *:
     #define FOUR_FUNCTIONS(T, F) \
     TILE_INLINE void fours_dots_as##F( \
             const T **x, ptrdiff_t width, const T *shift, const T *w, const char **later, \
-            ptrdiff_t pace, T *sums, int centred, int ask) { \
+            ptrdiff_t pace, T *sums, int centred) { \
+        (void) later, (void) pace; \
         enum { LANES = sizeof(tile_vector##F) / sizeof(T), PART = LANES / 4 }; \
         const T *a = x[0], *b = x[1], *c = x[2], *e = x[3]; \
         tile_vector##F p = {0}, q = {0}, r = {0}, s = {0}, mean = {0}; \
@@ -76,7 +85,8 @@ cdef extern from *:
     } \
     TILE_INLINE void fours_back_as##F( \
             const T **x, ptrdiff_t width, const T *shift, const T *z, const char **later, \
-            ptrdiff_t pace, T *sum, int centred, int ask) { \
+            ptrdiff_t pace, T *sum, int centred) { \
+        (void) later, (void) pace; \
         enum { LANES = sizeof(tile_vector##F) / sizeof(T) }; \
         const T *a = x[0], *b = x[1], *c = x[2], *e = x[3]; \
         const T z0 = z[0], z1 = z[1], z2 = z[2], z3 = z[3]; \
@@ -97,23 +107,19 @@ cdef extern from *:
     TILE_INLINE void fours_dots##F( \
             const T **x, ptrdiff_t width, const T *shift, const T *w, const char **later, \
             ptrdiff_t pace, T *sums) { \
-        FOUR_CASES(fours_dots_as##F, x, width, shift, w, later, pace, sums) \
+        if (shift != NULL) \
+            fours_dots_as##F(x, width, shift, w, later, pace, sums, 1); \
+        else \
+            fours_dots_as##F(x, width, shift, w, later, pace, sums, 0); \
     } \
     TILE_INLINE void fours_back##F( \
             const T **x, ptrdiff_t width, const T *shift, const T *z, const char **later, \
             ptrdiff_t pace, T *sum) { \
-        FOUR_CASES(fours_back_as##F, x, width, shift, z, later, pace, sum) \
-    }
-    /* Each case is compiled by itself. */
-    #define FOUR_CASES(f, x, width, shift, ...) \
-        if (shift != NULL && later != NULL) \
-            f(x, width, shift, __VA_ARGS__, 1, 1); \
-        else if (shift != NULL) \
-            f(x, width, shift, __VA_ARGS__, 1, 0); \
-        else if (later != NULL) \
-            f(x, width, shift, __VA_ARGS__, 0, 1); \
+        if (shift != NULL) \
+            fours_back_as##F(x, width, shift, z, later, pace, sum, 1); \
         else \
-            f(x, width, shift, __VA_ARGS__, 0, 0);
+            fours_back_as##F(x, width, shift, z, later, pace, sum, 0); \
+    }
     #endif
     FOUR_FUNCTIONS(float, f)
     FOUR_FUNCTIONS(double, )

@@ -31,7 +31,6 @@ cdef enum:
     ROWS_AHEAD = 12
     PREFETCH_BYTES = 512        # of the entries of a sparse row, at most
     CACHE_LINE = 64
-    LANES = 16          # elements of a vector of AVX-512, in single precision
 
 
 cdef struct Rows:

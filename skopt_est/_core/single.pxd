@@ -11,7 +11,7 @@ from skopt_est._core.fours cimport four_dots  # noqa: F401 (its vectors are used
 from skopt_est._core.losses cimport AT_ONCE, gradient_alone, losses_told
 from skopt_est._core.memory cimport skopt_prefetch
 from skopt_est._core.rows cimport (
-    LANES, ROWS_AHEAD, SKOPT_SPREAD_ORDER, Rows, prefetch, prefetch_number,
+    CACHE_LINE, ROWS_AHEAD, SKOPT_SPREAD_ORDER, Rows, prefetch, prefetch_number,
 )
 from skopt_est._core.solvers cimport ADAGRAD, Hyper, magnitude, rsqrt_
 from skopt_est._core.types cimport real
@@ -25,8 +25,8 @@ cdef enum:
 
 
 cdef struct Padded:
-    # Rows of 16 * blocks elements, zero beyond the d-th.
-    Py_ssize_t blocks
+    # Rows of so many whole cache lines, zero beyond the d-th element.
+    Py_ssize_t lines
     void* w
     void* G
     void* l1
@@ -41,13 +41,18 @@ cdef struct Padded:
     void* edge
 
 
+cdef inline Py_ssize_t of_lines(Py_ssize_t lines, real like) noexcept nogil:
+    """How many elements; to the compiler, whole vectors."""
+    return CACHE_LINE // <Py_ssize_t> sizeof(real) * lines
+
+
 cdef inline const real* whole(
     const Rows* rows, Py_ssize_t row, const Padded* p, real like
 ) noexcept nogil:
     """The row, to be read in whole vectors, beyond its end too: there the next row begins, and
     inv_scale is zero. The last rows of X, which have no such neighbour, are copied."""
     cdef const real* x = <const real*> rows.values + row * rows.d
-    if row * rows.d + LANES * p.blocks <= rows.n * rows.d:
+    if row * rows.d + of_lines(p.lines, <real> 0) <= rows.n * rows.d:
         return x
     memcpy(p.edge, x, rows.d * sizeof(real))
     return <const real*> p.edge
@@ -59,26 +64,26 @@ cdef inline void load(const Rows* rows, Py_ssize_t row, const Padded* p, real* a
     cdef const real* shift = <const real*> p.shift
     cdef const real* inv_scale = <const real*> p.inv_scale
     cdef Py_ssize_t j
-    for j in range(LANES * p.blocks):
+    for j in range(of_lines(p.lines, <real> 0)):
         a[j] = (x[j] - shift[j]) * inv_scale[j]
 
 
-cdef inline real padded_dot(const real* a, const real* w, Py_ssize_t blocks) noexcept nogil:
+cdef inline real padded_dot(const real* a, const real* w, Py_ssize_t lines) noexcept nogil:
     cdef Py_ssize_t j
     cdef real total = 0
-    for j in range(LANES * blocks):
+    for j in range(of_lines(lines, <real> 0)):
         total += a[j] * w[j]
     return total
 
 
 cdef inline void sgd_row(
     real* w, const real* a, real step, const real* threshold, const real* factor,
-    Py_ssize_t blocks,
+    Py_ssize_t lines,
 ) noexcept nogil:
     """w <- prox(w - step a), threshold = D l1 and factor = 1 / (1 + D l2)."""
     cdef Py_ssize_t j
     cdef real moved, size
-    for j in range(LANES * blocks):
+    for j in range(of_lines(lines, <real> 0)):
         moved = w[j] - step * a[j]
         size = magnitude(moved) - threshold[j]
         size = size if size > 0 else 0 * size
@@ -146,7 +151,7 @@ cdef extern from *:
 
 cdef inline void adagrad_row(
     real* w, real* G, const real* a, real gradient, real eta, real eps, const real* l1,
-    const real* l2, Py_ssize_t blocks,
+    const real* l2, Py_ssize_t lines,
 ) noexcept nogil:
     """With q = sqrt(G) + eps and D = eta / q both steps are one division:
     w <- S(w q - eta g, eta l1) / (q + eta l2)."""
@@ -154,11 +159,11 @@ cdef inline void adagrad_row(
     cdef real g, q, moved, size
     if SKOPT_ESTIMATES:
         if real is float:
-            skopt_adagradf(w, G, a, gradient, eta, eps, l1, l2, LANES * blocks)
+            skopt_adagradf(w, G, a, gradient, eta, eps, l1, l2, of_lines(lines, <real> 0))
         else:
-            skopt_adagrad(w, G, a, gradient, eta, eps, l1, l2, LANES * blocks)
+            skopt_adagrad(w, G, a, gradient, eta, eps, l1, l2, of_lines(lines, <real> 0))
         return
-    for j in range(LANES * blocks):
+    for j in range(of_lines(lines, <real> 0)):
         g = gradient * a[j]
         G[j] += g * g
         q = rsqrt_(G[j]) + eps
@@ -179,7 +184,8 @@ cdef inline double rows_ahead(
     """sgd at a constant rate, without L1: a step is linear in the size of the one before, so a
     row's prediction is prepared while the loss of the row before is still being computed. The
     chain from step to step then is the loss alone, without update, product and sum."""
-    cdef Py_ssize_t s, j, row, first = start, blocks = padded.blocks, width = LANES * blocks
+    cdef Py_ssize_t s, j, row, first = start, lines = padded.lines
+    cdef Py_ssize_t width = of_lines(lines, <real> 0)
     cdef double total = 0
     cdef real weight, step, z, b = 0
     cdef real told[AT_ONCE]
@@ -198,15 +204,15 @@ cdef inline double rows_ahead(
     cdef Py_ssize_t ahead = max(NEAREST, min(ROWS_AHEAD, AHEAD_BYTES // max(size, 1)))
     cdef bint intercept = bias != NULL, spread = size >= SKOPT_SPREAD_ORDER
     pq[0] = pq[1] = 0
-    for j in range(LANES * blocks):
+    for j in range(of_lines(lines, <real> 0)):
         factor[j] = 1 / (<real> 1 + eta * l2[j])
     if intercept:
         b = bias[0]
     load(rows, order[start], padded, a)
-    z = padded_dot(a, w, blocks)
+    z = padded_dot(a, w, lines)
     if start + 1 < stop:
         load(rows, order[start + 1], padded, following)
-        for j in range(LANES * blocks):
+        for j in range(of_lines(lines, <real> 0)):
             pq[0] += following[j] * factor[j] * w[j]
             pq[1] += following[j] * factor[j] * a[j]
     for s in range(start, stop):
@@ -248,7 +254,7 @@ cdef inline double single_rows(
 ) noexcept nogil:
     """Steps start to stop; returns the sum of weighted losses. bias: NULL without intercept;
     `loss` is a constant wherever speed counts."""
-    cdef Py_ssize_t s, row, j, first = start, blocks = p.blocks
+    cdef Py_ssize_t s, row, j, first = start, lines = p.lines
     cdef double total = 0, rate = -1
     cdef real gradient, eta, weight, z
     cdef real told[AT_ONCE]
@@ -263,7 +269,7 @@ cdef inline double single_rows(
     load(rows, order[start], p, a)
     for s in range(start, stop):
         row = order[s]
-        z = padded_dot(a, w, blocks)
+        z = padded_dot(a, w, lines)
         if bias != NULL:
             z += bias[0]
         prefetch(rows, order, s, n, <real> 0)
@@ -276,7 +282,7 @@ cdef inline double single_rows(
         gradient = weight * gradient_alone(loss, targets[row], z, param)
         eta = <real> coefficients[s * stride]
         if h.code == ADAGRAD:
-            adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, l1, l2, blocks)
+            adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, l1, l2, lines)
             if bias != NULL:
                 bias_G[0] += gradient * gradient
                 if bias_G[0] != 0:
@@ -284,10 +290,10 @@ cdef inline double single_rows(
         else:
             if coefficients[s * stride] != rate:
                 rate = coefficients[s * stride]
-                for j in range(LANES * blocks):
+                for j in range(of_lines(lines, <real> 0)):
                     threshold[j] = eta * l1[j]
                     factor[j] = 1 / (<real> 1 + eta * l2[j])
-            sgd_row(w, a, eta * gradient, threshold, factor, blocks)
+            sgd_row(w, a, eta * gradient, threshold, factor, lines)
             if bias != NULL:
                 bias[0] -= eta * gradient
         a, following = following, a

@@ -18,10 +18,11 @@ cdef int _single_epoch(
     cdef real* base
     cdef Padded p
     cdef bint ahead = h.code == SGD and steps.stride == 0 and not model.lasso
-    p.blocks = (d + LANES - 1) // LANES
-    width = p.blocks * LANES
+    width = of_lines(1, <real> 0)
+    p.lines = (d + width - 1) // width
+    width = of_lines(p.lines, <real> 0)
     with gil:
-        padded = np.zeros(PADDED_ROWS * width + LANES, model.theta.dtype)
+        padded = np.zeros(PADDED_ROWS * width + CACHE_LINE, model.theta.dtype)
         # to the next cache line
         j = (-(<size_t> _address(padded)) % 64) // sizeof(real)
         base = (<real*> _address(padded)) + j
