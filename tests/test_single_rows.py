@@ -182,3 +182,19 @@ def test_single_sparse_rows_know_every_loss(solver, loss):
     settings |= {"alpha": 0.05, "batch_size": 1, "max_iter": 3}
     dense = weights_of(fit(loss, X, y, s, **settings))
     assert distance(weights_of(fit(loss, sparse.csr_matrix(X), y, s, **settings)), dense) < 1e-9
+
+
+@pytest.mark.parametrize("n", [255, 256, 257, 512, 513])
+@pytest.mark.parametrize("loss", ["log_loss_binary", "squared_error", "poisson"])
+@pytest.mark.parametrize("solver", ["sgd", "adagrad"])
+def test_losses_of_single_rows_are_summed_to_the_last(solver, loss, n):
+    """They are added up 256 at a time."""
+    X, y, s = (np.resize(part, (n, *part.shape[1:])) for part in make_data(loss))
+    settings = SETTINGS[solver] | {"learning_rate_init": 0.02}
+    _, _, losses = oracle(
+        loss, X, y, settings, 2, 1, sample_weight=s, alpha=0.05, schedule="constant"
+    )
+    settings |= {"alpha": 0.05, "batch_size": 1, "max_iter": 2, "learning_rate": "constant"}
+    for rows in (X, sparse.csr_matrix(X)):
+        curve = fit(loss, rows, y, s, **settings).loss_curve_
+        np.testing.assert_allclose(curve, losses, rtol=1e-9)

@@ -36,7 +36,7 @@ cdef extern from *:
 
 
 cdef enum:
-    GROUP = 4
+    GROUP = 4           # rows at once, as fours.pxd has them
     LONG_ROW = 256      # bytes
 
 
@@ -97,8 +97,8 @@ cdef inline Py_ssize_t ask_later(
     const Rows* rows, const int32_t* order, bint spread, Py_ssize_t at, Py_ssize_t end,
     const real** x, const char** later,
 ) noexcept nogil:
-    """The two rows from place `at` on, as four_dots takes them, with their pace; if they are not
-    spread out, or beyond `end`, one that is in cache."""
+    """The two rows from place `at` on, as four_dots and four_back ask for them, with their pace; if
+    they are not spread out, or beyond `end`, one that is in cache."""
     cdef Py_ssize_t i, size = rows.d * <Py_ssize_t> sizeof(real)
     for i in range(FOUR_LATER):
         later[i] = <const char*> x[0]

@@ -40,8 +40,8 @@ cdef inline real rabs(real x) noexcept nogil:
 
 
 cdef inline real point(int code, real y, real f, real p, real* gradient) noexcept nogil:
-    """One loss at one raw prediction. `code` is a constant wherever this is called, so the
-    compiler keeps one branch of it in each loop."""
+    """One loss at one raw prediction. `code` is a constant wherever speed counts, so the compiler
+    keeps one branch of it in each loop."""
     cdef real r, e, one = 1     # a literal would make it double precision
     if code == SQUARED_ERROR:
         r = f - y

@@ -227,6 +227,7 @@ cdef inline double rows_ahead(
         z = pq[0] - step * pq[1]
         if intercept:
             b -= step
+        # in the last two steps some row, for a product that nothing needs
         x = whole(rows, order[min(s + 2, stop - 1)], padded, <real> 0)
         later = <const char*> x
         if spread and s + ahead < n:
