@@ -45,7 +45,8 @@ def table(document: dict) -> str:
     if hasattr(module, "readme"):
         rows = module.readme(rows)
     elif hasattr(module, "README"):
-        rows = [{head: row[head] for head in module.README} for row in rows]
+        # a column may be newer than the figures
+        rows = [{head: row[head] for head in module.README if head in row} for row in rows]
     return f"{report.markdown(rows)}\n\n{source(document)}\n"
 
 
