@@ -50,7 +50,7 @@ def main():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no mprotect")
 def test_no_row_is_read_beyond_the_end_of_its_array():
-    done = subprocess.run([sys.executable, __file__], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-P", __file__], capture_output=True, text=True)
     assert done.stdout == "done\n", (done.returncode, done.stderr)
 
 
@@ -58,7 +58,8 @@ def test_no_row_is_read_beyond_the_end_of_its_array():
 def test_the_wall_is_one():
     code = "import runpy; m = runpy.run_path({!r}); a = m['before_a_wall'](m['np'].ones(3)); "
     code += "m['ctypes'].string_at(a.ctypes.data, a.nbytes + 1)"
-    done = subprocess.run([sys.executable, "-c", code.format(__file__)], capture_output=True)
+    code = code.format(__file__)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True)
     assert done.returncode != 0 and not done.stderr
 
 
