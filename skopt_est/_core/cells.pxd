@@ -1,26 +1,28 @@
 # CSR rows and one output. What belongs to a feature lies side by side in memory, in a cell, so that
 # a step fetches one place a feature; a batch's features are brought side by side for the
 # arithmetic: first the steps that they missed (absent.pxd), then their own.
+from libc.math cimport M_LOG2E, fabs, log1p
 from libc.stdint cimport int32_t, int64_t
 
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.lazy cimport Steps
 from skopt_est._core.losses cimport gradient_alone
-from skopt_est._core.memory cimport skopt_prefetch, skopt_prefetch_all
-from skopt_est._core.plain cimport (
-    backward_adam, backward_plain, forward_adam, forward_plain, plain_absent, plain_adam,
-)
+from skopt_est._core.memory cimport skopt_ahead, skopt_ask_rest, skopt_prefetch
+from skopt_est._core.plain cimport backward_plain, forward_plain
+from skopt_est._core.plain_adam cimport backward_adam, forward_adam, plain_absent, plain_adam
 from skopt_est._core.quads cimport QUAD_LANES, put_quads, take_quads, whole_lanes
 from skopt_est._core.rows cimport CACHE_LINE, PREFETCH_BYTES, ROWS_AHEAD, Rows
 from skopt_est._core.solvers cimport (
-    ADAGRAD, N_COEFFICIENTS, N_SLOTS_MAX, Hyper, data_step, prox, slot_of_D, tiny,
+    N_COEFFICIENTS, N_SLOTS_MAX, Hyper, adagrad as adagrad_step, data_step, prox, sgd, slot_of_D,
+    tiny,
 )
 from skopt_est._core.types cimport real
 
 
 cdef enum:
     # A cell, in quads of numbers of the type of the data: the weight, the number of this epoch's
-    # steps that it has had, inv_scale and the L2 penalty; then the solver's slots, then L1.
+    # steps that it has had, inv_scale and the L2 penalty; then the solver's slots, then L1, in
+    # place of which plain_adam.pxd has something else.
     QUAD = 4
     QUADS_MOST = 3
     MOST_STEPS = 1 << 24        # the number of steps is exact in single precision
@@ -37,7 +39,7 @@ cdef struct Cells:
     double ridge
     # Adam without L1, one row a step: see plain.pxd
     bint plain_adam
-    double log_ratio, log_decay_1, log_decay_2
+    double log_ratio, log_decay_1, log_decay_2      # to base 2
     void* columns[QUADS_MOST * QUAD]    # where the numbers of a cell go
 
 
@@ -59,14 +61,6 @@ cdef inline void put_cells(
     cdef Py_ssize_t m
     for m in range(n_quads):
         put_quads(table + m * QUAD, cells.width, features, n, <void**> (cells.columns + m * QUAD))
-
-
-cdef inline void prefetch_cells(
-    const Cells* cells, const Rows* rows, Py_ssize_t row, Py_ssize_t width, real like
-) noexcept nogil:
-    cdef int64_t first = rows.indptr[row]
-    skopt_prefetch_all(cells.table, rows.indices + first, rows.indptr[row + 1] - first,
-                       width * sizeof(real))
 
 
 cdef inline void take_row(
@@ -98,28 +92,38 @@ cdef inline void step_listed(
         prox(<real*> a.w, D, <const real*> a.l1, <const real*> a.l2, n)
 
 
-cdef inline void prefetch_entries(
-    const Rows* rows, const int32_t* order, Py_ssize_t s, Py_ssize_t n_steps, const real* targets
+cdef inline void look_ahead(
+    skopt_ahead* ahead, const Rows* rows, const int32_t* order, Py_ssize_t s, Py_ssize_t n_steps,
+    const real* targets,
 ) noexcept nogil:
-    """Ask for the entries of the row ROWS_AHEAD steps after s, the first ones of a long row, and
-    its target; and for where those of a later row lie."""
+    """What is to be asked for in step s: the cells of the row after next, and the entries of the
+    row ROWS_AHEAD steps on, the first ones of a long row. Its target, and where the entries of a
+    later row lie, are asked for here."""
     cdef const real* values = <const real*> rows.values
-    cdef int64_t p, stop
+    cdef int64_t first, last
     cdef Py_ssize_t row
+    ahead.feature = ahead.last_feature = NULL
+    ahead.index = ahead.last_index = ahead.value = ahead.last_value = NULL
+    if s + 2 < n_steps:
+        row = order[s + 2]
+        ahead.feature = rows.indices + rows.indptr[row]
+        ahead.last_feature = rows.indices + rows.indptr[row + 1]
     if s + 2 * ROWS_AHEAD < n_steps:
         skopt_prefetch(rows.indptr + order[s + 2 * ROWS_AHEAD])
-    if s + ROWS_AHEAD >= n_steps:
-        return
-    row = order[s + ROWS_AHEAD]
-    skopt_prefetch(targets + row)
-    p = rows.indptr[row]
-    stop = min(rows.indptr[row + 1], p + PREFETCH_BYTES // <Py_ssize_t> sizeof(int32_t))
-    while p < stop:
-        skopt_prefetch(rows.indices + p)
-        skopt_prefetch(values + p)
-        if real is double:
-            skopt_prefetch(values + p + 8)
-        p += CACHE_LINE // <Py_ssize_t> sizeof(int32_t)
+    if s + ROWS_AHEAD < n_steps:
+        row = order[s + ROWS_AHEAD]
+        skopt_prefetch(targets + row)
+        first = rows.indptr[row]
+        last = min(rows.indptr[row + 1], first + PREFETCH_BYTES // <Py_ssize_t> sizeof(int32_t))
+        ahead.index = of_line(rows.indices + first)
+        ahead.last_index = <const char*> (rows.indices + last)
+        ahead.value = of_line(values + first)
+        ahead.last_value = <const char*> (values + last)
+
+
+cdef inline const char* of_line(const void* address) noexcept nogil:
+    """Where its line of the cache begins."""
+    return <const char*> address - <size_t> address % CACHE_LINE
 
 
 cdef inline real slope(
@@ -131,37 +135,46 @@ cdef inline real slope(
         scale * weights[row] if weights != NULL else scale)
 
 
-cdef inline real plain_step(
+cdef inline void plain_rows(
     int loss, const Rows* rows, const real* targets, const real* weights, real param, real scale,
-    const int32_t* order, Py_ssize_t s, Py_ssize_t n_steps, real* bias, real* bias_slots,
-    const Hyper* h, const Steps* steps, const Cells* cells, const Listed* a,
+    const int32_t* order, Py_ssize_t first, Py_ssize_t stop, Py_ssize_t n_steps, real* bias,
+    real* bias_slots, bint adagrad, const Hyper* h, const Steps* steps, const Cells* cells,
+    real* parts, real* told,
 ) noexcept nogil:
-    """`row_step` where the cells are plain."""
+    """Steps first, ..., stop - 1 where the cells are plain, and what was predicted in them."""
     cdef real* table = <real*> cells.table
-    cdef void** columns = <void**> cells.columns
-    cdef real* x = <real*> a.g
-    cdef bint adagrad = h.code == ADAGRAD
-    cdef Py_ssize_t row = order[s], n
-    cdef int64_t first = rows.indptr[row]
-    cdef const int32_t* features = rows.indices + first
-    cdef real now = <real> s, eta = <real> steps.constant_rate, eps = <real> h.epsilon
-    cdef real z, gradient, D
-    n = <Py_ssize_t> (rows.indptr[row + 1] - first)
-    z = forward_plain(table, features, <const real*> rows.values + first, n, cells.empty, adagrad,
-                      now, eta * <real> cells.ridge, eps, columns, x)
+    cdef const real* values = <const real*> rows.values
+    cdef const int32_t* features
+    cdef int32_t empty = cells.empty
+    cdef real eta = <real> steps.constant_rate, ridge = eta * <real> cells.ridge
+    cdef real eps = <real> h.epsilon, z, gradient, now, D, intercept = 0
+    cdef Py_ssize_t s, row, n
+    cdef int64_t at
+    cdef skopt_ahead ahead
     if bias != NULL:
-        z += bias[0]
-    gradient = slope(loss, targets, weights, row, z, param, scale)
-    # What the next rows need is asked for while the gradient is computed.
-    if s + 2 < n_steps:
-        prefetch_cells(cells, rows, order[s + 2], QUAD, now)
-    prefetch_entries(rows, order, s, n_steps, targets)
-    backward_plain(table, features, n, cells.empty + 1, adagrad, now, gradient, eta, eps, columns,
-                   x)
+        intercept = bias[0]
+    for s in range(first, stop):
+        row = order[s]
+        at = rows.indptr[row]
+        n = <Py_ssize_t> (rows.indptr[row + 1] - at)
+        features = rows.indices + at
+        now = <real> s
+        look_ahead(&ahead, rows, order, s, n_steps, targets)
+        z = intercept + forward_plain(
+            table, features, values + at, n, empty, adagrad, now, ridge, eps, parts, &ahead)
+        told[s - first] = z
+        gradient = slope(loss, targets, weights, row, z, param, scale)
+        backward_plain(
+            table, features, n, empty + 1, adagrad, now, gradient, eta, eps, parts, &ahead)
+        skopt_ask_rest(&ahead, table, QUAD * sizeof(real), sizeof(real))
+        if bias != NULL:
+            # whose rate is that of all steps: the one at hand would have to be waited for
+            if adagrad:
+                adagrad_step(&intercept, &gradient, bias_slots, &D, 1, h, steps.coefficients)
+            else:
+                sgd(&intercept, &gradient, <real*> NULL, &D, 1, h, steps.coefficients)
     if bias != NULL:
-        # whose rate is that of all steps: the one at hand would have to be waited for
-        data_step(bias, &gradient, &bias_slots, 0, &D, 1, h, steps.coefficients)
-    return z
+        bias[0] = intercept
 
 
 cdef inline real row_step(
@@ -172,6 +185,7 @@ cdef inline real row_step(
     """Step s, of one row; returns what was predicted for it."""
     cdef const real* w = <const real*> a.w
     cdef real* last = <real*> a.last
+    cdef real* tail = <real*> a.tail
     cdef real* g = <real*> a.g
     cdef const double* c = steps.coefficients + s * steps.stride
     cdef const int32_t* features
@@ -179,13 +193,13 @@ cdef inline real row_step(
     cdef real z = 0, gradient, D, now = <real> (s + 1)
     cdef Py_ssize_t row = order[s], n, whole, i
     cdef int64_t first = rows.indptr[row]
+    cdef skopt_ahead ahead
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
     whole = whole_lanes(n)
     features = rows.indices + first
     take_cells(cells, features, n, now)
-    if s + 2 < n_steps:
-        prefetch_cells(cells, rows, order[s + 2], cells.width, now)
-    prefetch_entries(rows, order, s, n_steps, targets)
+    look_ahead(&ahead, rows, order, s, n_steps, targets)
+    skopt_ask_rest(&ahead, cells.table, cells.width * sizeof(real), sizeof(real))
     if steps.moves_without_gradient:
         bring_up(a, n, s, h, steps, now)
     take_row(rows, first, n, <const real*> a.inv_scale, g)
@@ -199,6 +213,8 @@ cdef inline real row_step(
     step_listed(a, n, h, c, steps.penalised, now)
     for i in range(QUAD_LANES * (whole // QUAD_LANES)):
         last[i] = now
+        if cells.plain_adam:
+            tail[i] = <real> steps.tail[s + 1]
     put_cells(cells, features, n, cells.n_changing, now)
     if bias != NULL:
         for i in range(N_SLOTS_MAX):
@@ -206,6 +222,30 @@ cdef inline real row_step(
         data_step(bias, &gradient, slots, 0, slots[slot_of_D(h.code)]
                   if slot_of_D(h.code) >= 0 else &D, 1, h, c)
     return z
+
+
+cdef inline void missed(
+    plain_absent* absent, Py_ssize_t now, const Hyper* h, const Steps* steps, const Cells* cells,
+    real like,
+) noexcept nogil:
+    """What Adam's features need in order to catch up, after so many steps. `turn` and `last` are
+    for penalties that outrun momentum, which leave little but the last moves: turn is the ratio of
+    the last move to the one before, last is turn times the last step's number in `tail`."""
+    cdef double move = 0, before = 0, x = 0
+    absent.now, absent.ratio, absent.log_ratio = now, steps.ratio, cells.log_ratio
+    absent.log_decay_1, absent.log_decay_2 = cells.log_decay_1, cells.log_decay_2
+    absent.eps = h.epsilon / steps.coefficients[max(now - 1, 0) * N_COEFFICIENTS + 2]
+    absent.tail_now, absent.tiny = steps.tail[now], tiny(like)
+    if now > 0:
+        move = steps.tail[now - 1] - steps.ratio * steps.tail[now]
+    if now > 1:
+        before = steps.tail[now - 2] - steps.ratio * steps.tail[now - 1]
+    if before > 0 and move > 0:
+        x = move / before - 1
+    absent.last = move * (1 + x)
+    absent.turn = steps.ratio * (1 + x)
+    x = x * (1 - x * (0.5 - x * (1.0 / 3))) if fabs(x) < 1e-4 else log1p(x)
+    absent.log_turn = cells.log_ratio + M_LOG2E * x
 
 
 cdef inline bint adam_step(
@@ -223,26 +263,25 @@ cdef inline bint adam_step(
     cdef Py_ssize_t row = order[s], n, i
     cdef int64_t first = rows.indptr[row]
     cdef const int32_t* features = rows.indices + first
-    cdef real z = 0, gradient, low = tiny(param)
+    cdef real z = 0, gradient
     cdef plain_absent absent
     cdef plain_adam step
+    cdef skopt_ahead ahead
+    look_ahead(&ahead, rows, order, s, n_steps, targets)
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
-    absent.now, absent.ratio, absent.log_ratio = s, steps.ratio, cells.log_ratio
-    absent.log_decay_1, absent.log_decay_2 = cells.log_decay_1, cells.log_decay_2
-    absent.eps = h.epsilon / steps.coefficients[max(s - 1, 0) * N_COEFFICIENTS + 2]
-    absent.tail, absent.tail_now = steps.tail, steps.tail[s]
+    missed(&absent, s, h, steps, cells, param)
     if not forward_adam(table, features, <const real*> rows.values + first, n, cells.empty,
-                        &absent, low, parts, &z):
+                        &absent, parts, &z, &ahead):
         return False
     if bias != NULL:
         z += bias[0]
     gradient = slope(loss, targets, weights, row, z, param, scale)
-    if s + 2 < n_steps:
-        prefetch_cells(cells, rows, order[s + 2], 2 * QUAD, z)
-    prefetch_entries(rows, order, s, n_steps, targets)
-    step.beta_1, step.beta_2, step.eps, step.tiny = h.beta_1, h.beta_2, h.epsilon, low
+    step.beta_1, step.beta_2, step.eps, step.tiny = h.beta_1, h.beta_2, h.epsilon, tiny(param)
+    step.tail = steps.tail[s + 1]
     step.eta, step.eta_m, step.root = c[0], c[1], c[2]
-    backward_adam(table, features, n, cells.empty + 1, <real> (s + 1), gradient, &step, parts)
+    backward_adam(table, features, n, cells.empty + 1, <real> (s + 1), gradient, &step, parts,
+                  &ahead)
+    skopt_ask_rest(&ahead, table, 2 * QUAD * sizeof(real), sizeof(real))
     if bias != NULL:
         for i in range(N_SLOTS_MAX):
             slots[i] = bias_slots + i * stride if i < cells.n_slots else NULL

@@ -34,8 +34,8 @@ cdef double _ridge(
     return ridge if alike else -1
 
 
-cdef double _log(double decay) noexcept nogil:
-    return log(decay) if decay > 1e-300 else -1e4
+cdef double _log2(double decay) noexcept nogil:
+    return log2(decay) if decay > 1e-300 else -1e4
 
 
 cdef int _cells_epoch(
@@ -45,7 +45,7 @@ cdef int _cells_epoch(
 ) except -1 nogil:
     cdef const Rows* rows = &data.rows
     cdef const Hyper* h = &model.hyper
-    cdef Py_ssize_t d = data.d, s, start, stop, m, i, work = 0
+    cdef Py_ssize_t d = data.d, s = 0, start, stop, m, i, work = 0
     cdef double total = 0
     cdef real param = <real> scratch.params[0], scale = <real> scratch.scales[0]
     cdef const real* targets = <const real*> data.targets
@@ -60,7 +60,6 @@ cdef int _cells_epoch(
     cdef Listed a
     cdef bint plain
     cdef real told[AT_ONCE]
-    cdef Py_ssize_t first = 0
     cells.n_slots, cells.empty = model.n_slots, <int32_t> d
     plain = PLAIN and batch_size == 1 and not model.lasso and d < INT32_MAX
     cells.plain = (
@@ -75,8 +74,8 @@ cdef int _cells_epoch(
     cells.plain_adam = (
         plain and h.code == ADAM and steps.ratio > 0 and steps.ratio <= 0.999 and steps.stride > 0)
     if cells.plain_adam:
-        cells.log_ratio, cells.log_decay_1 = log(steps.ratio), _log(steps.decay_1)
-        cells.log_decay_2 = _log(steps.decay_2)
+        cells.log_ratio, cells.log_decay_1 = log2(steps.ratio), _log2(steps.decay_1)
+        cells.log_decay_2 = _log2(steps.decay_2)
     cells.n_changing = 1
     cells.n_quads = 1
     if not cells.plain:
@@ -86,9 +85,11 @@ cdef int _cells_epoch(
     cells.width = QUAD * (cells.n_quads if cells.n_quads < 3 else 4)
     m = whole_lanes(max(CHUNK, data.fullest if batch_size == 1 else min(
         d, _most_entries(rows, order, n, batch_size))))
+    # Arrays whole pages apart: a load would wait for a store to the same place of another page.
+    m += CACHE_LINE // sizeof(real)
     with gil:
         table = np.empty((d + 2) * cells.width + CACHE_LINE // sizeof(real), model.theta.dtype)
-        listed = np.zeros((22 + N_SLOTS_MAX, m), model.theta.dtype)
+        listed = np.zeros((23 + N_SLOTS_MAX, m), model.theta.dtype)
         lists = np.empty(m, np.int32)
         places = np.zeros(0 if batch_size == 1 else d, np.int32)
         cells.table, part = _address(table), <real*> _address(listed)
@@ -110,34 +111,38 @@ cdef int _cells_epoch(
         if i - QUAD < model.n_slots:
             cells.columns[i] = a.slots[i - QUAD]
         elif i - QUAD == model.n_slots:
-            cells.columns[i] = a.l1
+            cells.columns[i] = a.tail if cells.plain_adam else a.l1
     if cells.plain and h.code == ADAGRAD:
         cells.columns[QUAD - 1] = a.slots[0]
+    for i in range(CHUNK if cells.plain_adam else 0):
+        (<real*> a.tail)[i] = <real> steps.tail[0]
     _fill_cells(&cells, d, h, &a, features, theta, slots, inv_scale, l1, l2,
                 <real> steps.constant_rate)
-    for s in range(n_steps):
-        start, stop = s * batch_size, min((s + 1) * batch_size, n)
-        if cells.plain:
-            told[s - first] = plain_step(
-                data.loss_code, rows, targets, weights, param, scale, order, s, n_steps, bias,
-                bias_slots, h, steps, &cells, &a)
-            work += 8
-        elif cells.plain_adam and adam_step(
-                data.loss_code, rows, targets, weights, param, scale, order, s, n_steps, bias,
-                bias_slots, model.size, h, steps, &cells, &a, told + (s - first)):
-            work += 8
+    while s < n_steps:
+        stop = min(s + AT_ONCE, n_steps) if batch_size == 1 else s + 1
+        if cells.plain and h.code == ADAGRAD:
+            plain_rows(data.loss_code, rows, targets, weights, param, scale, order, s, stop,
+                       n_steps, bias, bias_slots, True, h, steps, &cells, <real*> a.parts, told)
+        elif cells.plain:
+            plain_rows(data.loss_code, rows, targets, weights, param, scale, order, s, stop,
+                       n_steps, bias, bias_slots, False, h, steps, &cells, <real*> a.parts, told)
         elif batch_size == 1:
-            told[s - first] = row_step(
-                data.loss_code, rows, targets, weights, param, scale, order, s, n_steps, bias,
-                bias_slots, model.size, h, steps, &cells, &a)
-            work += 8
+            for i in range(s, stop):
+                if not cells.plain_adam or not adam_step(
+                        data.loss_code, rows, targets, weights, param, scale, order, i, n_steps,
+                        bias, bias_slots, model.size, h, steps, &cells, &a, told + (i - s)):
+                    told[i - s] = row_step(
+                        data.loss_code, rows, targets, weights, param, scale, order, i, n_steps,
+                        bias, bias_slots, model.size, h, steps, &cells, &a)
         else:
-            work += _batch_step(data, model, scratch, order + start, stop - start, s, steps,
-                                bias, bias_slots, &cells, &a, features, place)
-        if batch_size == 1 and s + 1 == min(first + AT_ONCE, n_steps):
+            start = s * batch_size
+            work += _batch_step(data, model, scratch, order + start, min(batch_size, n - start), s,
+                                steps, bias, bias_slots, &cells, &a, features, place)
+        if batch_size == 1:
             total += losses_told(
-                data.loss_code, told, targets, weights, order + first, s + 1 - first, scale, param)
-            first = s + 1
+                data.loss_code, told, targets, weights, order + s, stop - s, scale, param)
+            work += 8 * (stop - s)
+        s = stop
         if work > SIGNAL_WORK >> 8:
             work = 0
             with gil:
@@ -145,7 +150,7 @@ cdef int _cells_epoch(
                     PyErr_CheckSignals()
                 except BaseException:
                     # Leave the weights as the steps so far made them, then let it through.
-                    _leave_cells(&cells, d, s + 1, h, steps, &a, features, theta, slots)
+                    _leave_cells(&cells, d, s, h, steps, &a, features, theta, slots)
                     raise
     _leave_cells(&cells, d, n_steps, h, steps, &a, features, theta, slots)
     scratch.sums[0] += total
@@ -224,7 +229,7 @@ cdef void _fill_cells(
         if cells.plain and h.code == SGD:
             for i in range(n):
                 fourth[i] = rate * l2[first + i]
-            log1p_plain(fourth, n)
+            log2p_plain(fourth, n)
         elif not cells.plain:
             memcpy(fourth, l2 + first, n * sizeof(real))
         for m in range(cells.n_slots):
@@ -240,19 +245,26 @@ cdef void _leave_cells(
 ) noexcept nogil:
     """All features after so many steps, to where they lie between epochs."""
     cdef Py_ssize_t first = 0, n, i, m
+    cdef plain_absent absent
+    memset(&absent, 0, sizeof(absent))
+    if cells.plain:
+        arrays_plain(<real*> cells.table, <int32_t> d, h.code == ADAGRAD, <real> now,
+                     <real> (steps.constant_rate * cells.ridge), <real> h.epsilon, theta, slots[0])
+        return
+    if cells.plain_adam:
+        missed(&absent, now, h, steps, cells, theta[0])
     while first < d:
         n = min(CHUNK, d - first)
+        if cells.plain_adam and arrays_adam(
+                <const real*> cells.table, <int32_t> first, <int32_t> n, &absent,
+                <real*> a.parts, theta, slots):
+            first += n
+            continue
         for i in range(n):
             features[i] = <int32_t> (first + i)
-        if cells.plain:
-            forward_plain(
-                <real*> cells.table, features, <const real*> a.D, n, cells.empty,
-                h.code == ADAGRAD, <real> now, <real> (steps.constant_rate * cells.ridge),
-                <real> h.epsilon, <void**> cells.columns, <real*> a.g)
-        else:
-            take_cells(cells, features, n, theta[0])
-            if steps.moves_without_gradient:
-                bring_up(a, n, now, h, steps, theta[0])
+        take_cells(cells, features, n, theta[0])
+        if steps.moves_without_gradient:
+            bring_up(a, n, now, h, steps, theta[0])
         memcpy(theta + first, a.w, n * sizeof(real))
         for m in range(cells.n_slots):
             memcpy(slots[m] + first, a.slots[m], n * sizeof(real))

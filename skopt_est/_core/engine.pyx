@@ -10,7 +10,7 @@ from cpython.buffer cimport (
     PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport fabs, isfinite, log
+from libc.math cimport fabs, isfinite, log2
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -20,7 +20,7 @@ from skopt_est._core.activations cimport (
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.cells cimport (
     MOST_STEPS, QUAD, QUADS_MOST, Cells, adam_step, list_features, listed_backward,
-    listed_forward, plain_step, put_cells, row_step, step_listed, take_cells,
+    listed_forward, missed, plain_rows, put_cells, row_step, step_listed, take_cells,
 )
 from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward, next_block
 from skopt_est._core.dropout cimport Drop, drop_from, set_drop
@@ -31,7 +31,8 @@ from skopt_est._core.losses cimport (
     ABSOLUTE_ERROR, AT_ONCE, GAMMA, HUBER, LOG_LOSS_BINARY, LOG_LOSS_MULTINOMIAL, POISSON,
     QUANTILE, SQUARED_ERROR, loss_block, losses_told,
 )
-from skopt_est._core.plain cimport PLAIN, forward_plain, log1p_plain
+from skopt_est._core.plain cimport PLAIN, arrays_plain, log2p_plain
+from skopt_est._core.plain_adam cimport arrays_adam, plain_absent
 from skopt_est._core.products cimport add_scaled, add_transposed, multiply
 from skopt_est._core.quads cimport whole_lanes
 from skopt_est._core.random cimport mix, next_word as next_random_word, permute, visit_blocks
@@ -254,6 +255,23 @@ def _powers(double ratio, double decay_1, double decay_2):
         return np.array([np.power(base, exponents) for base in (ratio, decay_1, decay_2)])
 
 
+cdef double _sum_rates(
+    const double[:, ::1] coefficients, double* sums, double* square_sums
+) noexcept nogil:
+    """Sums of the rates of the steps before each, and of their squares. Returns the rate if it is
+    that of all steps, else -1."""
+    cdef Py_ssize_t s
+    cdef double rate, first = coefficients[0, 0]
+    cdef bint constant = True
+    sums[0] = square_sums[0] = 0
+    for s in range(coefficients.shape[0]):
+        rate = coefficients[s, 0]
+        constant &= rate == first
+        sums[s + 1] = sums[s] + rate
+        square_sums[s + 1] = square_sums[s] + rate * rate
+    return first if constant else -1
+
+
 def run_epoch(
     Data data, Model model, Scratch scratch, const int32_t[::1] order, Py_ssize_t batch_size,
     coefficients, tail=None, double ratio=0.0, double decay_1=0.0,
@@ -305,10 +323,8 @@ def run_epoch(
     if data.sparse and n_steps > 1:
         if model.hyper.code == GD:
             raise ValueError(f"gd takes all {n} rows in one step, got batches of {batch_size}")
-        rates = coefficients[:, 0]
-        steps.constant_rate = rates[0] if (rates == rates[0]).all() else -1.0
-        rate_sum = np.concatenate([[0.0], np.cumsum(rates)])
-        rate_square_sum = np.concatenate([[0.0], np.cumsum(rates * rates)])
+        rate_sum, rate_square_sum = np.empty(n_steps + 1), np.empty(n_steps + 1)
+        steps.constant_rate = _sum_rates(table, &rate_sum[0], &rate_square_sum[0])
         tail_view = np.zeros(n_steps + 1) if tail is None else tail
         if tail_view.shape[0] != n_steps + 1:
             raise ValueError("tail needs one entry a step and one more")

@@ -1,0 +1,229 @@
+# One step of Adam on a CSR row, without L1, in the vectors of plain.pxd. A feature is the cell of
+# cells.pxd, two quads: weight, the number of steps that it has had, inv_scale and L2; the moments m
+# and v, the step size D, and the table `tail` of lazy.pxd at that number. What it missed is made up
+# for as in absent.pxd, its step is that of solvers.pxd; `row_step`, which calls those, is the
+# oracle.
+from libc.stdint cimport int32_t
+
+# These for their declarations, which the code below needs before it.
+from skopt_est._core.memory cimport skopt_ahead
+from skopt_est._core.plain cimport PLAIN
+from skopt_est._core.types cimport real
+
+cdef extern from *:
+    r"""
+    /* The steps that a feature missed, and one step, of Adam. */
+    typedef struct {
+        double now, eps, ratio, log_ratio, log_decay_1, log_decay_2, tail_now, tiny;
+        double last, turn, log_turn;    /* see missed in cells.pxd */
+    } plain_absent;
+    typedef struct { double beta_1, beta_2, eta, eta_m, root, eps, tiny, tail; } plain_adam;
+
+    #if PLAIN
+    /* Of a group of features in parts: weight, value, inv_scale, L2, m, v, D, tail, and the steps
+     * that were missed. */
+    #define PLAIN_ADAM_PARTS 9
+    #define PLAIN_ADAM(T, F) \
+    QUAD_INLINE quad_vector##F plain_decay##F( \
+            quad_vector##F moment, quad_vector##F away, T exponent, T tiny) { \
+        moment *= plain_exp2##F(away * exponent); \
+        return PLAIN_KEEP(F, moment, (quad_bits##F) ((moment >= tiny) | (moment <= -tiny) \
+                                                     | (moment != moment))); \
+    } \
+    QUAD_INLINE void plain_adam_take##F( \
+            const T *table, const int32_t *at, T now, quad_vector##F *part) { \
+        quad_vector##F last; \
+        quads_load##F(table, 8, at, (T *) part, (T *) &last, (T *) (part + 2), (T *) (part + 3)); \
+        quads_load##F(table + 4, 8, at, (T *) (part + 4), (T *) (part + 5), (T *) (part + 6), \
+                      (T *) (part + 7)); \
+        part[8] = now - last; \
+    } \
+    /* The steps that a group missed. Where their moves shrink faster than the penalty makes \
+     * weights shrink, as absent.pxd has it, but that kappa is times what the penalty left, which \
+     * may be nothing. Else the last moves count most, and those before are larger by 1 / turn \
+     * each. Returns where neither is near enough. */ \
+    QUAD_INLINE quad_bits##F plain_adam_up##F(quad_vector##F *part, const plain_absent *absent) { \
+        quad_vector##F m = part[4], v = part[5], away = part[8], y = part[6] * part[3], way; \
+        quad_vector##F ratio = (T) absent->ratio * (1 + y), turns = (T) absent->turn * (1 + y); \
+        quad_vector##F growth = plain_log2p##F(y, y, y + 2); \
+        quad_vector##F kept = plain_exp2##F(-away * growth); \
+        quad_vector##F decayed = plain_exp2##F(away * (T) absent->log_ratio); \
+        quad_vector##F turned = plain_exp2##F(-away * (growth + (T) absent->log_turn)); \
+        quad_vector##F first = (part[7] - decayed * (T) absent->tail_now) \
+            * ((T) (1 - absent->ratio) * (kept - decayed)); \
+        quad_vector##F last = decayed * (T) absent->last * (1 - turned); \
+        quad_vector##F below = (1 - ratio) * (1 - decayed); \
+        quad_bits##F missed = (quad_bits##F) (away > 0); \
+        quad_bits##F outrun = (quad_bits##F) (ratio > (T) 0.999); \
+        way = PLAIN_KEEP(F, last, outrun) + PLAIN_KEEP(F, first, ~outrun); \
+        below = PLAIN_KEEP(F, turns - 1, outrun) + PLAIN_KEEP(F, below, ~outrun); \
+        way *= m / (below * (plain_root##F(v) + (T) absent->eps)); \
+        part[0] = kept * part[0] - PLAIN_KEEP(F, way, missed & (quad_bits##F) (m != 0)); \
+        part[4] = plain_decay##F(m, away, (T) absent->log_decay_1, (T) absent->tiny); \
+        part[5] = plain_decay##F(v, away, (T) absent->log_decay_2, (T) absent->tiny); \
+        return (outrun & missed & ~(quad_bits##F) (turns > (T) 1.001)) \
+            | (quad_bits##F) (kept != kept); \
+    } \
+    /* First all that belongs to the features, then the arithmetic, a pass of its own so that more \
+     * groups are under way at a time. Returns 0 if a feature has no closed form. */ \
+    QUAD_INLINE int plain_adam_forward##F( \
+            const T *table, const int32_t *features, const T *values, ptrdiff_t n, \
+            int32_t empty, const plain_absent *absent, T *parts, T *z, skopt_ahead *ahead) { \
+        quad_vector##F sums = {0}, x, *part = (quad_vector##F *) parts; \
+        quad_bits##F odd = {0}; \
+        int32_t rest[QUADS##F]; \
+        T sum = 0; \
+        for (ptrdiff_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
+            const int32_t *at = plain_group##F( \
+                features + i, values + i, n - i, empty, rest, &x); \
+            plain_adam_take##F(table, at, (T) absent->now, part); \
+            skopt_ask_entries(ahead, sizeof(T)); \
+            skopt_ask_places(ahead, table, 8 * sizeof(T)); \
+            part[1] = x * part[2]; \
+        } \
+        part = (quad_vector##F *) parts; \
+        for (ptrdiff_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
+            odd |= plain_adam_up##F(part, absent); \
+            sums += part[0] * part[1]; \
+        } \
+        for (int j = 0; j < QUADS##F; j++) { \
+            sum += sums[j]; \
+            if (odd[j]) \
+                return 0; \
+        } \
+        *z = sum; \
+        return 1; \
+    } \
+    /* The n features from `first` on after absent->now steps, as arrays; or 0. */ \
+    static int plain_adam_arrays##F( \
+            const T *table, int32_t first, int32_t n, const plain_absent *absent, T *parts, \
+            T *w, T *m, T *v, T *D) { \
+        quad_vector##F *part = (quad_vector##F *) parts; \
+        quad_bits##F odd = {0}; \
+        T *arrays[4] = {w, m, v, D}; \
+        const int places[4] = {0, 4, 5, 6}; \
+        int32_t at[QUADS##F]; \
+        for (int32_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
+            for (int32_t j = 0; j < QUADS##F; j++) \
+                at[j] = first + (i + j < n ? i + j : i); \
+            plain_adam_take##F(table, at, (T) absent->now, part); \
+            odd |= plain_adam_up##F(part, absent); \
+        } \
+        for (int j = 0; j < QUADS##F; j++) \
+            if (odd[j]) \
+                return 0; \
+        for (int k = 0; k < 4; k++) { \
+            const T *from = parts + places[k] * QUADS##F; \
+            int32_t i = 0; \
+            for (; i + QUADS##F <= n; i += QUADS##F, from += PLAIN_ADAM_PARTS * QUADS##F) \
+                *(quad_vector##F *) (arrays[k] + first + i) = *(const quad_vector##F *) from; \
+            for (; i < n; i++, from++) \
+                arrays[k][first + i] = *from; \
+        } \
+        return 1; \
+    } \
+    QUAD_INLINE void plain_adam_backward##F( \
+            T *table, const int32_t *features, ptrdiff_t n, int32_t spare, T now, T gradient, \
+            const plain_adam *h, const T *parts, skopt_ahead *ahead) { \
+        quad_vector##F a, b = {0}, c, e, m, v, D, tail = {0}, g, q, moved = {0}; \
+        const quad_vector##F *part = (const quad_vector##F *) parts; \
+        const int32_t *at; \
+        int32_t rest[QUADS##F]; \
+        T low = (T) h->tiny; \
+        b += now; \
+        tail += (T) h->tail; \
+        for (ptrdiff_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
+            a = part[0], g = part[1] * gradient, c = part[2], e = part[3]; \
+            m = part[4], v = part[5], D = part[6]; \
+            skopt_ask_places(ahead, table, 8 * sizeof(T)); \
+            m = (T) h->beta_1 * m + (T) (1 - h->beta_1) * g; \
+            m = PLAIN_KEEP(F, m, (quad_bits##F) ((m >= low) | (m <= -low) | (m != m))); \
+            v = (T) h->beta_2 * v + (T) (1 - h->beta_2) * g * g; \
+            v = PLAIN_KEEP(F, v, (quad_bits##F) ((v >= low) | (v != v))); \
+            q = 1 / (plain_root##F(v) * (T) h->root + (T) h->eps); \
+            moved = (quad_vector##F) (g != 0); \
+            D = PLAIN_KEEP(F, (T) h->eta * q, (quad_bits##F) moved) \
+                + PLAIN_KEEP(F, D, ~(quad_bits##F) moved); \
+            a = (a - (T) h->eta_m * m * q) / (1 + D * e); \
+            at = features + i; \
+            if (n - i < QUADS##F) { \
+                plain_rest##F(at, PLAIN_LANES##F < (int32_t) (n - i), spare, rest); \
+                at = rest; \
+            } \
+            quads_store##F(table, 8, at, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
+            quads_store##F(table + 4, 8, at, (T *) &m, (T *) &v, (T *) &D, (T *) &tail); \
+        } \
+    }
+    PLAIN_ADAM(float, f)
+    PLAIN_ADAM(double, )
+    #else
+    #define plain_adam_forwardf(...) 0
+    #define plain_adam_forward(...) 0
+    #define plain_adam_arraysf(...) 0
+    #define plain_adam_arrays(...) 0
+    #define plain_adam_backwardf(...) ((void) 0)
+    #define plain_adam_backward(...) ((void) 0)
+    #endif
+    """
+    ctypedef struct plain_absent:
+        double now, eps, ratio, log_ratio, log_decay_1, log_decay_2, tail_now, tiny
+        double last, turn, log_turn
+    ctypedef struct plain_adam:
+        double beta_1, beta_2, eta, eta_m, root, eps, tiny, tail
+    bint plain_adam_forwardf(
+        const float* table, const int32_t* features, const float* values, Py_ssize_t n,
+        int32_t empty, const plain_absent* absent, float* parts, float* z,
+        skopt_ahead* ahead) noexcept nogil
+    bint plain_adam_forward(
+        const double* table, const int32_t* features, const double* values, Py_ssize_t n,
+        int32_t empty, const plain_absent* absent, double* parts, double* z,
+        skopt_ahead* ahead) noexcept nogil
+    bint plain_adam_arraysf(
+        const float* table, int32_t first, int32_t n, const plain_absent* absent, float* parts,
+        float* w, float* m, float* v, float* D) noexcept nogil
+    bint plain_adam_arrays(
+        const double* table, int32_t first, int32_t n, const plain_absent* absent, double* parts,
+        double* w, double* m, double* v, double* D) noexcept nogil
+    void plain_adam_backwardf(
+        float* table, const int32_t* features, Py_ssize_t n, int32_t spare, float now,
+        float gradient, const plain_adam* h, const float* parts,
+        skopt_ahead* ahead) noexcept nogil
+    void plain_adam_backward(
+        double* table, const int32_t* features, Py_ssize_t n, int32_t spare, double now,
+        double gradient, const plain_adam* h, const double* parts,
+        skopt_ahead* ahead) noexcept nogil
+
+
+cdef inline bint forward_adam(
+    const real* table, const int32_t* features, const real* values, Py_ssize_t n, int32_t empty,
+    const plain_absent* absent, real* parts, real* z, skopt_ahead* ahead,
+) noexcept nogil:
+    """z <- the sum of x w, x the values in the units of training, and w the weights after
+    absent.now steps; with all that belongs to the features they go to parts. False, and nothing is
+    done, if a feature has no closed form."""
+    if real is float:
+        return plain_adam_forwardf(table, features, values, n, empty, absent, parts, z, ahead)
+    else:
+        return plain_adam_forward(table, features, values, n, empty, absent, parts, z, ahead)
+
+
+cdef inline void backward_adam(
+    real* table, const int32_t* features, Py_ssize_t n, int32_t spare, real now, real gradient,
+    const plain_adam* h, const real* parts, skopt_ahead* ahead,
+) noexcept nogil:
+    if real is float:
+        plain_adam_backwardf(table, features, n, spare, now, gradient, h, parts, ahead)
+    else:
+        plain_adam_backward(table, features, n, spare, now, gradient, h, parts, ahead)
+
+
+cdef inline bint arrays_adam(
+    const real* table, int32_t first, int32_t n, const plain_absent* absent, real* parts, real* w,
+    real** slots,
+) noexcept nogil:
+    """The n features from `first` on after absent.now steps, as arrays; False, and nothing is done,
+    if one has no closed form."""
+    if real is float:
+        return plain_adam_arraysf(table, first, n, absent, parts, w, slots[0], slots[1], slots[2])
+    else:
+        return plain_adam_arrays(table, first, n, absent, parts, w, slots[0], slots[1], slots[2])
