@@ -10,7 +10,7 @@ hidden layers; its units are one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,16 +19,6 @@ from skopt_est._layout import Layout
 from skopt_est._losses import Loss
 
 Array = np.ndarray
-
-
-PIECE = 1 << 16
-"""Weights whose penalty is summed at a time: terms of all of a large network's would need more
-room than the network."""
-
-
-def _penalty(weights: Array, l1: Array, half_l2: Array) -> float:
-    size = np.abs(weights.astype(np.float64))
-    return float(np.add.reduce(size * (l1 + half_l2 * size)))
 
 
 class Objective(NamedTuple):
@@ -65,14 +55,12 @@ class Objective(NamedTuple):
             return lambda theta: 0.0
         if (self.unit != 1).any():
             return self.penalty
-        n, l1, l2 = self.layout.n_weights, self.l1, self.l2
-        if n > PIECE:
-            return lambda theta: sum(
-                _penalty(theta[i : min(i + PIECE, n)], l1[i : i + PIECE], 0.5 * l2[i : i + PIECE])
-                for i in range(0, n, PIECE)
-            )
-        half = 0.5 * l2
-        return lambda theta: _penalty(theta[:n], l1, half)
+        strengths: tuple[Any, Any]
+        if self.network.n_layers > 1:  # the same for all weights
+            strengths = float(self.l1[0]), 0.5 * float(self.l2[0])
+        else:
+            strengths = self.l1, 0.5 * self.l2
+        return lambda theta: engine.penalty(theta, self.layout.n_weights, *strengths)
 
     def _penalties(self, theta: Array) -> tuple[float, float]:
         """The penalty in training's units, and in the user's."""

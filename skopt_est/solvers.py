@@ -49,8 +49,13 @@ class Momentum(NamedTuple):
 
 
 def _power(beta: float, t: Array) -> Array:
-    """beta**t, as far as one less it tells the difference: powers that underflow take long."""
-    return np.power(beta, np.minimum(t, 50.0 / -np.log(beta)) if 0 < beta < 1 else t)
+    """beta**t, for increasing t, as far as one less it tells the difference; then zero."""
+    if not 0 < beta < 1:
+        return np.power(beta, t)
+    out = np.zeros(len(t))
+    n = np.searchsorted(t, 50.0 / -np.log(beta))
+    np.power(beta, t[:n], out=out[:n])
+    return out
 
 
 @dataclass(frozen=True)

@@ -214,6 +214,12 @@ def helpers(rng, engine):
             "ratio": float(rng.random()),
             "kept": rng.random(n) if rng.random() < 0.5 else None,
         },
+        penalty={
+            "theta": rng.normal(size=n + 2).astype(rng.choice([np.float32, np.float64])),
+            "n": n,
+            "l1": rng.random(n),
+            "half_l2": rng.random(n),
+        },
         zeros={"shape": (int(rng.integers(0, 9)), 3), "dtype": np.dtype(np.float32)},
     )
     name = str(rng.choice(list(calls.arguments)))

@@ -189,3 +189,15 @@ def test_rows_that_only_seem_to_follow_one_another(engine, d, dtype):
         )
         np.testing.assert_array_equal(sums[0], sums[1])
         np.testing.assert_array_equal(grads[0], grads[1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [0, 1, 7, 1001])
+def test_penalty_of_weights(n, dtype):
+    rng = np.random.default_rng(n)
+    theta, l1, half_l2 = rng.normal(size=n + 3).astype(dtype), rng.random(n), rng.random(n)
+    size = np.abs(theta[:n].astype(np.float64))
+    for strengths in ((l1, half_l2), (0.3, 0.2)):
+        expected = np.sum(strengths[0] * size + strengths[1] * size**2)
+        got = get_engine().penalty(theta, n, *strengths)
+        np.testing.assert_allclose(got, expected, rtol=1e-12)

@@ -69,3 +69,53 @@ cdef class Model:
         if self.n_slots < need:
             raise ValueError(f"the solver needs {need} slots, got {self.n_slots}")
         self._grad = zeros(size, theta.dtype)
+
+
+def penalty(theta, Py_ssize_t n, l1, half_l2):
+    """The sum of |w| (l1 + half_l2 |w|) over the first n of theta, in double precision.
+
+    Parameters
+    ----------
+    theta : ndarray of float32 or float64, of n numbers or more
+    l1, half_l2 : float64 arrays (n,), or both a number, that of all weights
+    """
+    cdef bint uniform = isinstance(l1, float), is_float = theta.dtype == np.float32
+    cdef const void* w = _vector(theta, theta.dtype, len(theta), "theta")
+    cdef const double* linear = NULL
+    cdef const double* square = NULL
+    cdef double total = 0, each_linear = 0, each_square = 0
+    if uniform != isinstance(half_l2, float):
+        raise ValueError("l1 and half_l2 must be both numbers or both arrays")
+    if n < 0 or n > len(theta) or theta.dtype not in (np.float32, np.float64):
+        raise ValueError(
+            f"theta must hold {n} float32 or float64 weights, got {len(theta)} {theta.dtype}")
+    if uniform:
+        each_linear, each_square = l1, half_l2
+    else:
+        linear = <const double*> _vector(l1, np.dtype(np.float64), n, "l1")
+        square = <const double*> _vector(half_l2, np.dtype(np.float64), n, "half_l2")
+        if linear == NULL or square == NULL:
+            raise ValueError("l1 and half_l2 must be both numbers or both arrays")
+    with nogil:
+        if is_float:
+            total = _penalty(<const float*> w, n, linear, square, each_linear, each_square)
+        else:
+            total = _penalty(<const double*> w, n, linear, square, each_linear, each_square)
+    return total
+
+
+cdef double _penalty(
+    const real* w, Py_ssize_t n, const double* l1, const double* half_l2, double each_l1,
+    double each_half_l2,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef double total = 0, size
+    if l1 == NULL:
+        for i in range(n):
+            size = fabs(<double> w[i])
+            total += size * (each_l1 + each_half_l2 * size)
+        return total
+    for i in range(n):
+        size = fabs(<double> w[i])
+        total += size * (l1[i] + half_l2[i] * size)
+    return total
