@@ -18,7 +18,7 @@ Array = np.ndarray
 STEPS_AT_ONCE = 1 << 16
 """Of one call of the engine: bounds the memory for the numbers of each step."""
 STEPS_FORESEEN = 1 << 12
-"""Whose numbers are made at once where an epoch has few of them, at one rate."""
+"""Whose numbers are made at once, at one rate, where an epoch has few steps or all are alike."""
 ROWS_AT_ONCE = 1 << 18
 """The same for the order of the rows, but a sixteenth of them at least."""
 
@@ -41,9 +41,12 @@ class Passes:
         # One number tells of all steps, but for CSR rows, whose absent features need tables.
         self.alike = self.constant and solver.steps_alike and not self.sparse
         longest = 1 if self.alike else min(self.n_batches, self.steps_at_once)
-        self.foreseen = self.constant and solver.steps_foreseen and 4 * longest <= STEPS_FORESEEN
+        self.repeated = self.constant and solver.steps_alike
+        self.foreseen = self.repeated or (
+            self.constant and solver.steps_foreseen and 4 * longest <= STEPS_FORESEEN
+        )
         if self.foreseen:
-            longest = STEPS_FORESEEN
+            longest = max(longest, STEPS_FORESEEN)
         self.counts = np.arange(longest, dtype=np.float64)
         # the numbers of steps from `cached_from` on, all at `cached_rate`
         self.cached_table, self.cached_from, self.cached_rate = np.empty((0, 4)), 0, 0.0
@@ -106,7 +109,7 @@ class Passes:
         if not self.foreseen:
             age = state.n_moments + 1.0 + self.counts[:n]
             return self.solver.coefficients(age, rates, state.extras)
-        at = 0 if self.alike else state.n_moments - self.cached_from
+        at = 0 if self.repeated else state.n_moments - self.cached_from
         if state.rate != self.cached_rate or not 0 <= at <= len(self.cached_table) - n:
             self.cached_rate, self.cached_from, at = state.rate, state.n_moments, 0
             age = state.n_moments + 1.0 + self.counts[: 1 if self.alike else None]

@@ -55,12 +55,14 @@ class Objective(NamedTuple):
             return lambda theta: 0.0
         if (self.unit != 1).any():
             return self.penalty
-        strengths: tuple[Any, Any]
+        n = self.layout.n_weights
+        l1: Any
+        half_l2: Any
         if self.network.n_layers > 1:  # the same for all weights
-            strengths = float(self.l1[0]), 0.5 * float(self.l2[0])
+            l1, half_l2 = float(self.l1[0]), 0.5 * float(self.l2[0])
         else:
-            strengths = self.l1, 0.5 * self.l2
-        return lambda theta: engine.penalty(theta, self.layout.n_weights, *strengths)
+            l1, half_l2 = self.l1 if self.l1.any() else 0.0, 0.5 * self.l2
+        return lambda theta: engine.penalty(theta, n, l1, half_l2)
 
     def _penalties(self, theta: Array) -> tuple[float, float]:
         """The penalty in training's units, and in the user's."""

@@ -202,11 +202,6 @@ REFUSED = {
         lambda: engine.penalty(np.ones(3), 3, np.ones(3), np.ones(2)),
         "half_l2",
     ),
-    "a penalty of a number and an array": (
-        lambda: engine.penalty(np.ones(3), 3, 0.1, np.ones(3)),
-        "both numbers or both arrays",
-    ),
-    "no penalty": (lambda: engine.penalty(np.ones(3), 3, None, None), "both"),
     "a generator without a state": (lambda: engine.next_word(WORD[:0]), "one word"),
     "an order from no generator": (lambda: engine.shuffled(ORDER, WORD[:0]), "one word"),
     "numbers of no size": (lambda: engine.zeros(3, "S0"), "size"),

@@ -197,7 +197,7 @@ def test_penalty_of_weights(n, dtype):
     rng = np.random.default_rng(n)
     theta, l1, half_l2 = rng.normal(size=n + 3).astype(dtype), rng.random(n), rng.random(n)
     size = np.abs(theta[:n].astype(np.float64))
-    for strengths in ((l1, half_l2), (0.3, 0.2)):
+    for strengths in ((l1, half_l2), (0.3, 0.2), (0.0, half_l2), (l1, 0.2)):
         expected = np.sum(strengths[0] * size + strengths[1] * size**2)
         got = get_engine().penalty(theta, n, *strengths)
         np.testing.assert_allclose(got, expected, rtol=1e-12)

@@ -112,8 +112,6 @@ cdef int _cells_epoch(
             cells.columns[i] = a.slots[i - QUAD]
         elif i - QUAD == model.n_slots:
             cells.columns[i] = a.tail if cells.plain_adam else a.l1
-    if cells.plain and h.code == ADAGRAD:
-        cells.columns[QUAD - 1] = a.slots[0]
     for i in range(CHUNK if cells.plain_adam else 0):
         (<real*> a.tail)[i] = <real> steps.tail[0]
     _fill_cells(&cells, d, h, &a, features, theta, slots, inv_scale, l1, l2,
@@ -215,10 +213,16 @@ cdef void _fill_cells(
     const real* theta, real** slots, const real* inv_scale, const real* l1, const real* l2,
     real rate,
 ) noexcept nogil:
-    cdef real* fourth = <real*> a.l2
     cdef Py_ssize_t first = 0, n, i, m
     cdef real one = 1
+    cdef const real* fourth = l2
     memset(<real*> cells.table + d * cells.width, 0, cells.width * sizeof(real))
+    if cells.plain:
+        if h.code == ADAGRAD:
+            fourth = slots[0]
+        fill_plain(<real*> cells.table, <int32_t> d, theta, inv_scale, fourth, rate,
+                   h.code == ADAGRAD)
+        return
     memset(a.last, 0, CHUNK * sizeof(real))
     while first < d:
         n = min(CHUNK, d - first)
@@ -226,12 +230,7 @@ cdef void _fill_cells(
         for i in range(n):
             features[i] = <int32_t> (first + i)
             (<real*> a.inv_scale)[i] = inv_scale[first + i] if inv_scale != NULL else one
-        if cells.plain and h.code == SGD:
-            for i in range(n):
-                fourth[i] = rate * l2[first + i]
-            log2p_plain(fourth, n)
-        elif not cells.plain:
-            memcpy(fourth, l2 + first, n * sizeof(real))
+        memcpy(a.l2, l2 + first, n * sizeof(real))
         for m in range(cells.n_slots):
             memcpy(a.slots[m], slots[m] + first, n * sizeof(real))
         memcpy(a.l1, l1 + first, n * sizeof(real))

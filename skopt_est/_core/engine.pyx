@@ -31,7 +31,7 @@ from skopt_est._core.losses cimport (
     ABSOLUTE_ERROR, AT_ONCE, GAMMA, HUBER, LOG_LOSS_BINARY, LOG_LOSS_MULTINOMIAL, POISSON,
     QUANTILE, SQUARED_ERROR, loss_block, losses_told,
 )
-from skopt_est._core.plain cimport PLAIN, arrays_plain, log2p_plain
+from skopt_est._core.plain cimport PLAIN, arrays_plain, fill_plain
 from skopt_est._core.plain_adam cimport arrays_adam, plain_absent
 from skopt_est._core.products cimport add_scaled, add_transposed, multiply
 from skopt_est._core.quads cimport whole_lanes

@@ -77,25 +77,24 @@ def penalty(theta, Py_ssize_t n, l1, half_l2):
     Parameters
     ----------
     theta : ndarray of float32 or float64, of n numbers or more
-    l1, half_l2 : float64 arrays (n,), or both a number, that of all weights
+    l1, half_l2 : float64 array (n,), or a number, that of all weights
     """
-    cdef bint uniform = isinstance(l1, float), is_float = theta.dtype == np.float32
+    cdef bint is_float = theta.dtype == np.float32
     cdef const void* w = _vector(theta, theta.dtype, len(theta), "theta")
     cdef const double* linear = NULL
     cdef const double* square = NULL
     cdef double total = 0, each_linear = 0, each_square = 0
-    if uniform != isinstance(half_l2, float):
-        raise ValueError("l1 and half_l2 must be both numbers or both arrays")
     if n < 0 or n > len(theta) or theta.dtype not in (np.float32, np.float64):
         raise ValueError(
             f"theta must hold {n} float32 or float64 weights, got {len(theta)} {theta.dtype}")
-    if uniform:
-        each_linear, each_square = l1, half_l2
-    else:
+    if isinstance(l1, np.ndarray):
         linear = <const double*> _vector(l1, np.dtype(np.float64), n, "l1")
+    else:
+        each_linear = l1
+    if isinstance(half_l2, np.ndarray):
         square = <const double*> _vector(half_l2, np.dtype(np.float64), n, "half_l2")
-        if linear == NULL or square == NULL:
-            raise ValueError("l1 and half_l2 must be both numbers or both arrays")
+    else:
+        each_square = half_l2
     with nogil:
         if is_float:
             total = _penalty(<const float*> w, n, linear, square, each_linear, each_square)
@@ -108,14 +107,24 @@ cdef double _penalty(
     const real* w, Py_ssize_t n, const double* l1, const double* half_l2, double each_l1,
     double each_half_l2,
 ) noexcept nogil:
+    if l1 == NULL and half_l2 == NULL:
+        return _terms(w, n, l1, half_l2, each_l1, each_half_l2, True, True)
+    if l1 == NULL:
+        return _terms(w, n, l1, half_l2, each_l1, each_half_l2, True, False)
+    if half_l2 == NULL:
+        return _terms(w, n, l1, half_l2, each_l1, each_half_l2, False, True)
+    return _terms(w, n, l1, half_l2, each_l1, each_half_l2, False, False)
+
+
+cdef inline double _terms(
+    const real* w, Py_ssize_t n, const double* l1, const double* half_l2, double each_l1,
+    double each_half_l2, bint one_l1, bint one_l2,
+) noexcept nogil:
+    """The last two are constants, for a loop in vectors of each of four kinds."""
     cdef Py_ssize_t i
     cdef double total = 0, size
-    if l1 == NULL:
-        for i in range(n):
-            size = fabs(<double> w[i])
-            total += size * (each_l1 + each_half_l2 * size)
-        return total
     for i in range(n):
         size = fabs(<double> w[i])
-        total += size * (l1[i] + half_l2[i] * size)
+        total += size * ((each_l1 if one_l1 else l1[i])
+                         + (each_half_l2 if one_l2 else half_l2[i]) * size)
     return total

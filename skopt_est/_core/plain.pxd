@@ -133,12 +133,14 @@ cdef extern from *:
         return (s + s + s * z * plain_atanh_tail##F(z)) * VM_LOG2E##F \
             + PLAIN_KEEP(F, k - PLAIN_OFFSET##F, big); \
     } \
-    /* x <- log2(1 + x), in whole vectors */ \
-    QUAD_INLINE void plain_log2p_all##F(T *x, ptrdiff_t n) { \
-        for (ptrdiff_t i = 0; i < n; i += QUADS##F) { \
-            quad_vector##F *at = (quad_vector##F *) (x + i); \
-            *at = plain_log2p##F(*at, *at, *at + 2); \
-        } \
+    /* The first n of a vector, which may be all that is there. */ \
+    QUAD_INLINE quad_vector##F plain_some##F(const T *x, int32_t n) { \
+        quad_vector##F some = {0}; \
+        if (n == QUADS##F) \
+            return *(const quad_vector##F *) x; \
+        for (int32_t j = 0; j < n; j++) \
+            some[j] = x[j]; \
+        return some; \
     } \
     /* 1 / (sqrt(G) + eps), or 0 if nothing was summed */ \
     QUAD_INLINE quad_vector##F plain_size##F(quad_vector##F G, T eps) { \
@@ -239,6 +241,27 @@ cdef extern from *:
             quads_store##F(table, 4, at, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
         } \
     } \
+    /* Cells of the d features before the first step; fourth: the L2 penalties, or adagrad's sums \
+     * of squares. */ \
+    static void plain_fill##F( \
+            T *table, int32_t d, const T *w, const T *inv_scale, const T *fourth, T rate, \
+            int adagrad) { \
+        quad_vector##F a, b = {0}, c = {0}, e; \
+        int32_t at[QUADS##F]; \
+        c += 1; \
+        for (int32_t first = 0; first < d; first += QUADS##F) { \
+            int32_t n = d - first < QUADS##F ? d - first : QUADS##F; \
+            for (int32_t j = 0; j < QUADS##F; j++) \
+                at[j] = j < n ? first + j : d + 1; \
+            a = plain_some##F(w + first, n); \
+            e = plain_some##F(fourth + first, n); \
+            if (inv_scale) \
+                c = plain_some##F(inv_scale + first, n); \
+            if (!adagrad) \
+                e = plain_log2p##F(rate * e, rate * e, rate * e + 2); \
+            quads_store##F(table, 4, at, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
+        } \
+    } \
     /* Weights of the d features after `now` steps, and adagrad's sums of squares, as arrays. */ \
     static void plain_arrays##F( \
             const T *table, int32_t d, int adagrad, T now, T ridge, T eps, T *w, T *G) { \
@@ -274,8 +297,8 @@ cdef extern from *:
     #define plain_backward(...) ((void) 0)
     #define plain_arraysf(...) ((void) 0)
     #define plain_arrays(...) ((void) 0)
-    #define plain_log2p_allf(...) ((void) 0)
-    #define plain_log2p_all(...) ((void) 0)
+    #define plain_fillf(...) ((void) 0)
+    #define plain_fill(...) ((void) 0)
     #endif
     """
     const bint PLAIN
@@ -301,16 +324,12 @@ cdef extern from *:
     void plain_arrays(
         const double* table, int32_t d, bint adagrad, double now, double ridge, double eps,
         double* w, double* G) noexcept nogil
-    void plain_log2p_allf(float* x, Py_ssize_t n) noexcept nogil
-    void plain_log2p_all(double* x, Py_ssize_t n) noexcept nogil
-
-
-cdef inline void log2p_plain(real* x, Py_ssize_t n) noexcept nogil:
-    """x <- log2(1 + x) for x >= 0; takes and leaves whole vectors, also beyond n."""
-    if real is float:
-        plain_log2p_allf(x, n)
-    else:
-        plain_log2p_all(x, n)
+    void plain_fillf(
+        float* table, int32_t d, const float* w, const float* inv_scale, const float* fourth, float rate,
+        bint adagrad) noexcept nogil
+    void plain_fill(
+        double* table, int32_t d, const double* w, const double* inv_scale, const double* fourth, double rate,
+        bint adagrad) noexcept nogil
 
 
 cdef inline real forward_plain(
@@ -358,3 +377,15 @@ cdef inline void arrays_plain(
         plain_arraysf(table, d, adagrad, now, ridge, eps, w, G)
     else:
         plain_arrays(table, d, adagrad, now, ridge, eps, w, G)
+
+
+cdef inline void fill_plain(
+    real* table, int32_t d, const real* w, const real* inv_scale, const real* fourth, real rate,
+    bint adagrad,
+) noexcept nogil:
+    """Cells of the d features before the first step. fourth: the L2 penalties, or adagrad's sums of
+    squares; inv_scale: NULL stands for ones."""
+    if real is float:
+        plain_fillf(table, d, w, inv_scale, fourth, rate, adagrad)
+    else:
+        plain_fill(table, d, w, inv_scale, fourth, rate, adagrad)
