@@ -325,11 +325,11 @@ cdef extern from *:
         const double* table, int32_t d, bint adagrad, double now, double ridge, double eps,
         double* w, double* G) noexcept nogil
     void plain_fillf(
-        float* table, int32_t d, const float* w, const float* inv_scale, const float* fourth, float rate,
-        bint adagrad) noexcept nogil
+        float* table, int32_t d, const float* w, const float* inv_scale, const float* fourth,
+        float rate, bint adagrad) noexcept nogil
     void plain_fill(
-        double* table, int32_t d, const double* w, const double* inv_scale, const double* fourth, double rate,
-        bint adagrad) noexcept nogil
+        double* table, int32_t d, const double* w, const double* inv_scale, const double* fourth,
+        double rate, bint adagrad) noexcept nogil
 
 
 cdef inline real forward_plain(
