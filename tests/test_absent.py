@@ -176,8 +176,16 @@ def test_adams_kernel_takes_the_same_steps_as_that_for_l1(
     assert_adams_kernels_agree(rare_and_common(), dtype, monkeypatch, distinct=True, **params)
 
 
+def one_in_five(progress):
+    return 1.0 if round(progress * 1200) % 5 else 0.2
+
+
+def none_at_times(progress):
+    return 0.0 if 0.3 < progress < 0.6 or progress > 0.95 else 1.0
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", one_in_five, none_at_times])
 @pytest.mark.parametrize("beta_1", [0.9, 0.99])
 @pytest.mark.parametrize("rate", [0.003, 0.1])
 @pytest.mark.parametrize("alpha", [1e-3, 0.1, 10.0, 300.0])
@@ -191,7 +199,7 @@ def test_adams_kernel_goes_where_the_dense_solver_goes(
     dense, one, other = adams_kernels(X, monkeypatch, **params)
     size = np.linalg.norm(dense)
     assert np.linalg.norm(one - dense) <= 1.5 * np.linalg.norm(other - dense) + 5e-4 * size
-    if rate == 0.003:
+    if rate == 0.003 and isinstance(schedule, str):
         assert np.linalg.norm(one - dense) <= 1e-2 * size
 
 

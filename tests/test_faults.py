@@ -12,12 +12,14 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 import skopt_est
-from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor
+from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor, solvers
+from skopt_est._core import engine
 
 PACKAGE = os.path.dirname(skopt_est.__file__)
 EPOCHS, ROWS = 4, 48
@@ -374,3 +376,52 @@ def test_fit_that_finds_no_memory_leaves_the_fit_before():
         timeout=300,
     )
     assert len(done.stdout.splitlines()) == 3
+
+
+@pytest.mark.parametrize("name", ["sgd", "adagrad", "adam", "rmsprop"])
+def test_sparse_epoch_that_is_interrupted_leaves_the_weights_of_its_steps(name):
+    """Of all features, up to the last step: a penalty shrinks them in each."""
+    n, d, block, rate = 400_000, 12, 33_024, 0.003  # block: steps between two looks for signals
+    rng = np.random.default_rng(0)
+    X = csr_matrix((np.ones(n, np.float32), rng.integers(0, d, n), np.arange(n + 1)), (n, d))
+    solver, order = solvers.SOLVERS[name](), np.arange(n, dtype=np.int32)
+    network = engine.Network((d, 1))
+    data = engine.Data(X, rng.random((n, 1), np.float32), engine.LOSS_CODES["squared_error"])
+    coefficients = solver.coefficients(np.arange(1.0, n + 1), np.full(n, rate), np.zeros(4))
+    momentum = solver.momentum_of(coefficients)
+
+    def weights_after(steps):
+        theta, slots = np.zeros(d + 1, np.float32), np.zeros((solver.n_slots(), d + 1), np.float32)
+        strengths = np.zeros(d, np.float32), np.full(d, 0.3, np.float32)
+        model = engine.Model(theta, slots, network, *strengths, solver.hyper())
+        options = {}
+        if momentum is not None:
+            tail = engine.momentum_tail(momentum.weights[:steps], momentum.ratio)
+            options = {"tail": tail, **momentum._asdict()}
+            del options["weights"]
+        if steps == n:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0.001)
+        try:
+            engine.run_epoch(
+                data,
+                model,
+                engine.Scratch(data, network),
+                order[:steps],
+                1,
+                coefficients[:steps],
+                **options,
+            )
+        except KeyboardInterrupt:
+            return theta
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        assert steps < n, "it was not interrupted"
+        return theta
+
+    before = signal.signal(signal.SIGVTALRM, signal.default_int_handler)
+    try:
+        interrupted = weights_after(n)
+    finally:
+        signal.signal(signal.SIGVTALRM, before)
+    off = [np.abs(weights_after(steps) - interrupted).max() for steps in range(block, n, block)]
+    assert min(off) < 2e-6 and sorted(off)[1] > 2e-5

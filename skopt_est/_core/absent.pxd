@@ -34,7 +34,7 @@ cdef struct Listed:
     void* moment        # the first of their moves is r times this, but for its rate
     void* tail          # steps.tail at the first of them
     void* odd           # not 0: left to lazy.pxd
-    void* parts         # of adam_step
+    void* parts         # of the kernels in plain.pxd and plain_adam.pxd
 
 
 cdef inline void mean_sizes(

@@ -21,8 +21,8 @@ from skopt_est._core.types cimport real
 
 cdef enum:
     # A cell, in quads of numbers of the type of the data: the weight, the number of this epoch's
-    # steps that it has had, inv_scale and the L2 penalty; then the solver's slots, then L1, in
-    # place of which plain_adam.pxd has something else.
+    # steps that it has had, inv_scale and the L2 penalty; then the solver's slots, then L1, or
+    # for plain_adam.pxd the table `tail` at that number.
     QUAD = 4
     QUADS_MOST = 3
     MOST_STEPS = 1 << 24        # the number of steps is exact in single precision
@@ -37,7 +37,7 @@ cdef struct Cells:
     # sgd and adagrad at a constant rate, without momentum and L1: see plain.pxd
     bint plain
     double ridge
-    # Adam without L1, one row a step: see plain.pxd
+    # Adam without L1, one row a step: see plain_adam.pxd
     bint plain_adam
     double log_ratio, log_decay_1, log_decay_2      # to base 2
     void* columns[QUADS_MOST * QUAD]    # where the numbers of a cell go
@@ -228,22 +228,28 @@ cdef inline void missed(
     plain_absent* absent, Py_ssize_t now, const Hyper* h, const Steps* steps, const Cells* cells,
     real like,
 ) noexcept nogil:
-    """What Adam's features need in order to catch up, after so many steps. `turn` and `last` are
-    for penalties that outrun momentum, which leave little but the last moves: turn is the ratio of
-    the last move to the one before, last is turn times the last step's number in `tail`."""
-    cdef double move = 0, before = 0, x = 0
+    """What Adam's features need in order to catch up, after so many steps; called for one number
+    after the other. Where the penalty outruns momentum it leaves little but the last moves: these
+    are taken for a geometric sequence. move: the last one, of a unit moment; turn: its ratio to the
+    one before, times that of the moments; final: move times both; even: for so many steps up to now
+    the moves' ratio changed by no more than a fiftieth from one to the next."""
+    cdef double move = 0, before = absent.move, x = 0, turn = absent.turn
     absent.now, absent.ratio, absent.log_ratio = now, steps.ratio, cells.log_ratio
     absent.log_decay_1, absent.log_decay_2 = cells.log_decay_1, cells.log_decay_2
     absent.eps = h.epsilon / steps.coefficients[max(now - 1, 0) * N_COEFFICIENTS + 2]
     absent.tail_now, absent.tiny = steps.tail[now], tiny(like)
     if now > 0:
         move = steps.tail[now - 1] - steps.ratio * steps.tail[now]
-    if now > 1:
-        before = steps.tail[now - 2] - steps.ratio * steps.tail[now - 1]
     if before > 0 and move > 0:
         x = move / before - 1
-    absent.last = move * (1 + x)
-    absent.turn = steps.ratio * (1 + x)
+    absent.move, absent.final, absent.turn = move, move * (1 + x), steps.ratio * (1 + x)
+    absent.even += 1
+    if move <= 0 or now < 1:
+        absent.even = 0
+    elif before <= 0 or now < 2:
+        absent.even = 1
+    elif now > 2 and fabs(absent.turn - turn) > 0.02 * turn:
+        absent.even = 2
     x = x * (1 - x * (0.5 - x * (1.0 / 3))) if fabs(x) < 1e-4 else log1p(x)
     absent.log_turn = cells.log_ratio + M_LOG2E * x
 
@@ -252,7 +258,7 @@ cdef inline bint adam_step(
     int loss, const Rows* rows, const real* targets, const real* weights, real param, real scale,
     const int32_t* order, Py_ssize_t s, Py_ssize_t n_steps, real* bias, real* bias_slots,
     Py_ssize_t stride, const Hyper* h, const Steps* steps, const Cells* cells, const Listed* a,
-    real* told,
+    plain_absent* absent, real* told,
 ) noexcept nogil:
     """`row_step` of Adam without L1, if all of the row's features have a closed form; else False,
     and nothing is done."""
@@ -264,14 +270,13 @@ cdef inline bint adam_step(
     cdef int64_t first = rows.indptr[row]
     cdef const int32_t* features = rows.indices + first
     cdef real z = 0, gradient
-    cdef plain_absent absent
     cdef plain_adam step
     cdef skopt_ahead ahead
     look_ahead(&ahead, rows, order, s, n_steps, targets)
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
-    missed(&absent, s, h, steps, cells, param)
+    missed(absent, s, h, steps, cells, param)
     if not forward_adam(table, features, <const real*> rows.values + first, n, cells.empty,
-                        &absent, parts, &z, &ahead):
+                        absent, parts, &z, &ahead):
         return False
     if bias != NULL:
         z += bias[0]

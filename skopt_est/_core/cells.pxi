@@ -58,8 +58,10 @@ cdef int _cells_epoch(
     cdef int32_t* place
     cdef Cells cells
     cdef Listed a
+    cdef plain_absent absent
     cdef bint plain
     cdef real told[AT_ONCE]
+    memset(&absent, 0, sizeof(absent))
     cells.n_slots, cells.empty = model.n_slots, <int32_t> d
     plain = PLAIN and batch_size == 1 and not model.lasso and d < INT32_MAX
     cells.plain = (
@@ -85,7 +87,7 @@ cdef int _cells_epoch(
     cells.width = QUAD * (cells.n_quads if cells.n_quads < 3 else 4)
     m = whole_lanes(max(CHUNK, data.fullest if batch_size == 1 else min(
         d, _most_entries(rows, order, n, batch_size))))
-    # Arrays whole pages apart: a load would wait for a store to the same place of another page.
+    # Not whole pages apart, as a load waits for a store to the same place of another page.
     m += CACHE_LINE // sizeof(real)
     with gil:
         table = np.empty((d + 2) * cells.width + CACHE_LINE // sizeof(real), model.theta.dtype)
@@ -128,7 +130,8 @@ cdef int _cells_epoch(
             for i in range(s, stop):
                 if not cells.plain_adam or not adam_step(
                         data.loss_code, rows, targets, weights, param, scale, order, i, n_steps,
-                        bias, bias_slots, model.size, h, steps, &cells, &a, told + (i - s)):
+                        bias, bias_slots, model.size, h, steps, &cells, &a, &absent,
+                        told + (i - s)):
                     told[i - s] = row_step(
                         data.loss_code, rows, targets, weights, param, scale, order, i, n_steps,
                         bias, bias_slots, model.size, h, steps, &cells, &a)
@@ -148,9 +151,9 @@ cdef int _cells_epoch(
                     PyErr_CheckSignals()
                 except BaseException:
                     # Leave the weights as the steps so far made them, then let it through.
-                    _leave_cells(&cells, d, s, h, steps, &a, features, theta, slots)
+                    _leave_cells(&cells, d, s, h, steps, &a, &absent, features, theta, slots)
                     raise
-    _leave_cells(&cells, d, n_steps, h, steps, &a, features, theta, slots)
+    _leave_cells(&cells, d, n_steps, h, steps, &a, &absent, features, theta, slots)
     scratch.sums[0] += total
     return 0
 
@@ -240,22 +243,20 @@ cdef void _fill_cells(
 
 cdef void _leave_cells(
     const Cells* cells, Py_ssize_t d, Py_ssize_t now, const Hyper* h, const Steps* steps,
-    const Listed* a, int32_t* features, real* theta, real** slots,
+    const Listed* a, plain_absent* absent, int32_t* features, real* theta, real** slots,
 ) noexcept nogil:
     """All features after so many steps, to where they lie between epochs."""
     cdef Py_ssize_t first = 0, n, i, m
-    cdef plain_absent absent
-    memset(&absent, 0, sizeof(absent))
     if cells.plain:
         arrays_plain(<real*> cells.table, <int32_t> d, h.code == ADAGRAD, <real> now,
                      <real> (steps.constant_rate * cells.ridge), <real> h.epsilon, theta, slots[0])
         return
     if cells.plain_adam:
-        missed(&absent, now, h, steps, cells, theta[0])
+        missed(absent, now, h, steps, cells, theta[0])
     while first < d:
         n = min(CHUNK, d - first)
         if cells.plain_adam and arrays_adam(
-                <const real*> cells.table, <int32_t> first, <int32_t> n, &absent,
+                <const real*> cells.table, <int32_t> first, <int32_t> n, absent,
                 <real*> a.parts, theta, slots):
             first += n
             continue

@@ -83,7 +83,8 @@ cdef extern from *:
     PLAIN_PICK(PLAIN_VALUES, quad_vector, double, quad_bits, QUADS)
     #endif
 
-    /* plain_exp2: 2^x for x <= 0, to the rounding of x; 0 where it is not normal; NaN of a NaN.
+    /* plain_exp2: 2^x for x <= 0, to the rounding of x; 0 where it is not normal; NaN of a NaN;
+     *     something for x > 0.
      * plain_log2p: log2(1 + x) for x >= 0, where x is 2 above / (below - above); finite for
      *     infinity, so that no steps of it are none. By the series of the inverse hyperbolic
      *     tangent of above / below; where x > 1, log2(2^k m) = k + log2(m) with 1 <= m < 2: 2^23
@@ -102,9 +103,9 @@ cdef extern from *:
     #define PLAIN_NEAREST(x) (quad_whole) _mm256_cvtpd_epi32((__m256d) (x))
     #else
     #define PLAIN_NEARESTf(x) __builtin_convertvector( \
-        PLAIN_KEEP(f, x, (quad_bitsf) (x > -200)) - 0.5f, quad_wholef)
+        PLAIN_KEEP(f, x, (quad_bitsf) ((x > -200) & (x < 200))) - 0.5f, quad_wholef)
     #define PLAIN_NEAREST(x) __builtin_convertvector( \
-        PLAIN_KEEP(, x, (quad_bits) (x > -2000)) - 0.5, quad_whole)
+        PLAIN_KEEP(, x, (quad_bits) ((x > -2000) & (x < 2000))) - 0.5, quad_whole)
     #endif
     #define PLAIN_LN2f 0.693147182f
     #define PLAIN_LN2 0.6931471805599453
@@ -249,10 +250,10 @@ cdef extern from *:
         quad_vector##F a, b = {0}, c = {0}, e; \
         int32_t at[QUADS##F]; \
         c += 1; \
-        for (int32_t first = 0; first < d; first += QUADS##F) { \
-            int32_t n = d - first < QUADS##F ? d - first : QUADS##F; \
+        for (ptrdiff_t first = 0; first < d; first += QUADS##F) { \
+            int32_t n = d - first < QUADS##F ? (int32_t) (d - first) : QUADS##F; \
             for (int32_t j = 0; j < QUADS##F; j++) \
-                at[j] = j < n ? first + j : d + 1; \
+                at[j] = j < n ? (int32_t) first + j : d + 1; \
             a = plain_some##F(w + first, n); \
             e = plain_some##F(fourth + first, n); \
             if (inv_scale) \
@@ -267,10 +268,10 @@ cdef extern from *:
             const T *table, int32_t d, int adagrad, T now, T ridge, T eps, T *w, T *G) { \
         quad_vector##F a, b, c, e; \
         int32_t at[QUADS##F]; \
-        for (int32_t first = 0; first < d; first += QUADS##F) { \
-            int32_t n = d - first < QUADS##F ? d - first : QUADS##F; \
+        for (ptrdiff_t first = 0; first < d; first += QUADS##F) { \
+            int32_t n = d - first < QUADS##F ? (int32_t) (d - first) : QUADS##F; \
             for (int32_t j = 0; j < QUADS##F; j++) \
-                at[j] = j < n ? first + j : first; \
+                at[j] = (int32_t) first + (j < n ? j : 0); \
             quads_load##F(table, 4, at, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
             a *= plain_exp2##F( \
                 (b - now) * (adagrad ? plain_shrinking##F(c, e, ridge, eps) : e)); \

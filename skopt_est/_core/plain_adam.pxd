@@ -15,7 +15,7 @@ cdef extern from *:
     /* The steps that a feature missed, and one step, of Adam. */
     typedef struct {
         double now, eps, ratio, log_ratio, log_decay_1, log_decay_2, tail_now, tiny;
-        double last, turn, log_turn;    /* see missed in cells.pxd */
+        double move, final, turn, log_turn, even;   /* see missed in cells.pxd */
     } plain_absent;
     typedef struct { double beta_1, beta_2, eta, eta_m, root, eps, tiny, tail; } plain_adam;
 
@@ -23,6 +23,7 @@ cdef extern from *:
     /* Of a group of features in parts: weight, value, inv_scale, L2, m, v, D, tail, and the steps
      * that were missed. */
     #define PLAIN_ADAM_PARTS 9
+    #define PLAIN_TURNS 1.005   /* nearer to 1, moves count whose rates are another's */
     #define PLAIN_ADAM(T, F) \
     QUAD_INLINE quad_vector##F plain_decay##F( \
             quad_vector##F moment, quad_vector##F away, T exponent, T tiny) { \
@@ -41,7 +42,7 @@ cdef extern from *:
     /* The steps that a group missed. Where their moves shrink faster than the penalty makes \
      * weights shrink, as absent.pxd has it, but that kappa is times what the penalty left, which \
      * may be nothing. Else the last moves count most, and those before are larger by 1 / turn \
-     * each. Returns where neither is near enough. */ \
+     * each, if they are since the last jump of the rates. Returns where neither is near enough. */ \
     QUAD_INLINE quad_bits##F plain_adam_up##F(quad_vector##F *part, const plain_absent *absent) { \
         quad_vector##F m = part[4], v = part[5], away = part[8], y = part[6] * part[3], way; \
         quad_vector##F ratio = (T) absent->ratio * (1 + y), turns = (T) absent->turn * (1 + y); \
@@ -49,19 +50,20 @@ cdef extern from *:
         quad_vector##F kept = plain_exp2##F(-away * growth); \
         quad_vector##F decayed = plain_exp2##F(away * (T) absent->log_ratio); \
         quad_vector##F turned = plain_exp2##F(-away * (growth + (T) absent->log_turn)); \
-        quad_vector##F first = (part[7] - decayed * (T) absent->tail_now) \
+        quad_vector##F leading = (part[7] - decayed * (T) absent->tail_now) \
             * ((T) (1 - absent->ratio) * (kept - decayed)); \
-        quad_vector##F last = decayed * (T) absent->last * (1 - turned); \
+        quad_vector##F trailing = decayed * (T) absent->final * (1 - turned); \
         quad_vector##F below = (1 - ratio) * (1 - decayed); \
         quad_bits##F missed = (quad_bits##F) (away > 0); \
         quad_bits##F outrun = (quad_bits##F) (ratio > (T) 0.999); \
-        way = PLAIN_KEEP(F, last, outrun) + PLAIN_KEEP(F, first, ~outrun); \
+        way = PLAIN_KEEP(F, trailing, outrun) + PLAIN_KEEP(F, leading, ~outrun); \
         below = PLAIN_KEEP(F, turns - 1, outrun) + PLAIN_KEEP(F, below, ~outrun); \
         way *= m / (below * (plain_root##F(v) + (T) absent->eps)); \
         part[0] = kept * part[0] - PLAIN_KEEP(F, way, missed & (quad_bits##F) (m != 0)); \
         part[4] = plain_decay##F(m, away, (T) absent->log_decay_1, (T) absent->tiny); \
         part[5] = plain_decay##F(v, away, (T) absent->log_decay_2, (T) absent->tiny); \
-        return (outrun & missed & ~(quad_bits##F) (turns > (T) 1.001)) \
+        return (outrun & missed & ~((quad_bits##F) (turns > (T) PLAIN_TURNS) \
+                                    & (quad_bits##F) (away <= (T) absent->even))) \
             | (quad_bits##F) (kept != kept); \
     } \
     /* First all that belongs to the features, then the arithmetic, a pass of its own so that more \
@@ -167,7 +169,7 @@ cdef extern from *:
     """
     ctypedef struct plain_absent:
         double now, eps, ratio, log_ratio, log_decay_1, log_decay_2, tail_now, tiny
-        double last, turn, log_turn
+        double move, final, turn, log_turn, even
     ctypedef struct plain_adam:
         double beta_1, beta_2, eta, eta_m, root, eps, tiny, tail
     bint plain_adam_forwardf(
