@@ -42,7 +42,7 @@ cdef extern from *:
     /* The steps that a group missed. Where their moves shrink faster than the penalty makes \
      * weights shrink, as absent.pxd has it, but that kappa is times what the penalty left, which \
      * may be nothing. Else the last moves count most, and those before are larger by 1 / turn \
-     * each, if they are since the last jump of the rates. Returns where neither is near enough. */ \
+     * each, if they came since the rates' last jump. Returns where neither is near enough. */ \
     QUAD_INLINE quad_bits##F plain_adam_up##F(quad_vector##F *part, const plain_absent *absent) { \
         quad_vector##F m = part[4], v = part[5], away = part[8], y = part[6] * part[3], way; \
         quad_vector##F ratio = (T) absent->ratio * (1 + y), turns = (T) absent->turn * (1 + y); \
