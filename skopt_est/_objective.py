@@ -61,7 +61,8 @@ class Objective(NamedTuple):
         if self.network.n_layers > 1:  # the same for all weights
             l1, half_l2 = float(self.l1[0]), 0.5 * float(self.l2[0])
         else:
-            l1, half_l2 = self.l1 if self.l1.any() else 0.0, 0.5 * self.l2
+            l1 = np.ascontiguousarray(self.l1) if self.l1.any() else 0.0
+            half_l2 = 0.5 * self.l2
         return lambda theta: engine.penalty(theta, n, l1, half_l2)
 
     def _penalties(self, theta: Array) -> tuple[float, float]:
