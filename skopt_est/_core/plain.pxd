@@ -30,6 +30,8 @@ cdef extern from *:
 
     typedef int32_t quad_bitsf __attribute__((vector_size(32)));
     typedef int64_t quad_bits __attribute__((vector_size(32)));
+    typedef uint32_t quad_wordsf __attribute__((vector_size(32)));
+    typedef uint64_t quad_words __attribute__((vector_size(32)));
     typedef int32_t quad_wholef __attribute__((vector_size(32)));
     typedef int32_t quad_whole __attribute__((vector_size(16)));
     typedef int32_t quad_idsf __attribute__((vector_size(32), aligned(4), may_alias));
@@ -116,8 +118,9 @@ cdef extern from *:
         quad_vector##F r = (x - __builtin_convertvector(n, quad_vector##F)) * PLAIN_LN2##F; \
         quad_vector##F square = r * r; \
         r = 1 + (r + square * plain_exp_tail##F(r, square)); \
-        x = (quad_vector##F) ((quad_bits##F) r \
-                              + (__builtin_convertvector(n, quad_bits##F) << VM_DIGITS##F)); \
+        x = (quad_vector##F) ( \
+            (quad_words##F) r \
+            + ((quad_words##F) __builtin_convertvector(n, quad_bits##F) << VM_DIGITS##F)); \
         return PLAIN_KEEP(F, x, normal); \
     } \
     QUAD_INLINE quad_vector##F plain_log2p##F( \
