@@ -23,6 +23,31 @@ ROWS_AT_ONCE = 1 << 18
 """The same for the order of the rows, but a sixteenth of them at least."""
 
 
+FEATURES_AN_ENTRY = 16
+"""Of a batch of CSR rows: with so many columns or fewer a step on all weights takes less time than
+to list the batch's features and bring each up to date. Measured with 10 to 100,000 columns."""
+FEATURES_WITH_MOMENTUM = 64
+"""The same where momentum is made up for feature by feature, which takes longer: with hidden
+layers, several outputs, averages or a limit of the gradient's norm."""
+
+
+def steps_by_feature(objective: Objective, solver: Solver, settings: Settings) -> bool:
+    """Whether a step on CSR rows moves the features of its batch only, and what the others miss is
+    made up for when they come back. Dense steps are the same training."""
+    data, network = objective.data, objective.network
+    if not data.sparse:
+        return False
+    one_output = network.n_layers == objective.n_outputs == 1
+    in_cells = one_output and settings.average_from is None and settings.max_grad_norm == 0
+    if in_cells and settings.batch_size == 1:
+        return True
+    momentum = solver.momentum_of(np.ones((1, 4)))
+    many = not in_cells and momentum is not None and momentum.ratio > 0
+    features = FEATURES_WITH_MOMENTUM if many else FEATURES_AN_ENTRY
+    n_entries, n_rows = data.n_entries(objective.rows), len(objective.rows)
+    return features * n_entries * settings.batch_size < data.d * n_rows
+
+
 class Passes:
     """The passes of one training; each takes `state` further."""
 
@@ -31,15 +56,16 @@ class Passes:
     ) -> None:
         self.objective, self.solver, self.settings, self.state = objective, solver, settings, state
         self.n_batches = -(-len(objective.rows) // settings.batch_size)
+        self.by_feature = steps_by_feature(objective, solver, settings)
         # Absent features are brought up to date after each run of steps: of all of them, rarely.
-        wide = objective.network.units[0] if objective.data.sparse else 0
+        wide = objective.network.units[0] if self.by_feature else 0
         most_rows = max(ROWS_AT_ONCE, wide, len(objective.rows) // 16)
         most_steps = min(max(STEPS_AT_ONCE, wide), most_rows // settings.batch_size)
         self.steps_at_once = max(most_steps, 1)
-        self.sparse, self.drops = objective.data.sparse, objective.network.drops
+        self.drops = objective.network.drops
         self.constant = schedules.is_constant(settings.learning_rate)
-        # One number tells of all steps, but for CSR rows, whose absent features need tables.
-        self.alike = self.constant and solver.steps_alike and not self.sparse
+        # One number tells of all steps, unless absent features need tables.
+        self.alike = self.constant and solver.steps_alike and not self.by_feature
         longest = 1 if self.alike else min(self.n_batches, self.steps_at_once)
         self.repeated = self.constant and solver.steps_alike
         self.foreseen = self.repeated or (
@@ -122,12 +148,12 @@ class Passes:
         state, average_from = self.state, self.settings.average_from
         n_steps = -(-len(rows) // self.settings.batch_size)
         coefficients = self._coefficients(rates)
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"by_feature": self.by_feature}
         kept = self.solver.kept(rates)
-        if self.sparse and (momentum := self.solver.momentum_of(coefficients)) is not None:
+        if self.by_feature and (momentum := self.solver.momentum_of(coefficients)) is not None:
             weights, ratio = np.ascontiguousarray(momentum.weights), min(momentum.ratio, 1.0)
             tail = engine.momentum_tail(weights, ratio, kept)
-            options = {"tail": tail, "kept": kept, **momentum._asdict()}
+            options |= {"tail": tail, "kept": kept, **momentum._asdict()}
             del options["weights"]
         if average_from is not None:
             batches_to_go = -(-(average_from - state.t) // self.settings.batch_size)

@@ -1,6 +1,9 @@
 """Hypothesis' profiles: `pytest --hypothesis-profile=long` for the long run of the property tests
-over the product of all settings (tests/test_property_product.py)."""
+over the product of all settings (tests/test_property_product.py). And the kinds of steps on CSR
+rows, for whole files."""
 
+import pytest
+from by_feature import steps
 from hypothesis import HealthCheck, settings
 
 COMMON = {
@@ -12,3 +15,15 @@ COMMON = {
 settings.register_profile("short", max_examples=200, derandomize=True, **COMMON)
 settings.register_profile("long", max_examples=10_000, **COMMON)
 settings.load_profile("short")
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["dense steps", "by feature"])
+def sparse_steps(request):
+    with steps(request.param):
+        yield
+
+
+@pytest.fixture(scope="module")
+def by_feature():
+    with steps(True):
+        yield

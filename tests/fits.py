@@ -7,6 +7,7 @@ import sys
 import warnings
 
 import numpy as np
+from by_feature import steps
 from scipy import sparse
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
@@ -66,15 +67,17 @@ def outcome(est, X):
 
 
 def of_case(name, solver, form="dense", dtype="float64", seed=0):
+    form, _, by_feature = form.partition(" ")
     X, y = data(name, form, dtype)
-    return outcome(model(name, solver, random_state=seed).fit(X, y), X)
+    with steps(True if by_feature else None):
+        return outcome(model(name, solver, random_state=seed).fit(X, y), X)
 
 
 CASES = [
     (name, solver, form, dtype)
     for name in ESTIMATORS
     for solver in solvers_of(name)
-    for form in FORMS
+    for form in (*FORMS, "csr by feature")
     for dtype in DTYPES
 ]
 # What draws random numbers, divides rows or has a path of its own; `wide` is for BLAS and LAPACK,

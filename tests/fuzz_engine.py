@@ -89,6 +89,7 @@ def problem(rng, engine):
         "order": rng.permutation(n).astype(np.int32),
         "batch_size": batch,
         "coefficients": coefficients,
+        "by_feature": as_csr and bool(rng.random() < 0.7),
     }
     if as_csr and momentum is not None:
         weights = np.ascontiguousarray(momentum.weights)

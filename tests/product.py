@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from by_feature import steps
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
@@ -188,6 +189,7 @@ def cases(draw, kinds=tuple(ESTIMATORS), solvers=(*EPOCHWISE, "lbfgs"), schedule
         "dtype": one_of(np.float32, np.float64),
         "weights": one_of(None, "ones", "integers", "reals"),
         "seed": draw(st.integers(0, 10**6)),
+        "by_feature": one_of(None, True),
     }
 
 
@@ -228,11 +230,13 @@ def fittable(case):
 
 
 def estimator(case, **params):
-    return ESTIMATORS[case["kind"]](**{**case["params"], **params})
+    est = ESTIMATORS[case["kind"]](**{**case["params"], **params})
+    est._by_feature = case["by_feature"]
+    return est
 
 
 def fit(est, X, y, weight):
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), steps(est._by_feature):
         warnings.simplefilter("ignore", ConvergenceWarning)
         return est.fit(X, y, sample_weight=weight)
 

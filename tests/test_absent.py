@@ -11,7 +11,10 @@ from skopt_est import LinearRegression
 from skopt_est._core import engine
 from skopt_est._scaling import Scaling
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("by_feature"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 SOLVERS = {
     "momentum": dict(solver="sgd", momentum=0.9, nesterovs_momentum=False),
     "nesterov": dict(solver="sgd", momentum=0.7),

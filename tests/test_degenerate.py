@@ -13,6 +13,8 @@ from sklearn.model_selection import KFold, cross_val_score
 from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor, _lbfgs
 from skopt_est.solvers import LINEAR_SOLVERS, SOLVERS
 
+pytestmark = pytest.mark.usefixtures("by_feature")
+
 ESTIMATORS = {
     "linear": LinearRegression,
     "poisson": LinearRegression,

@@ -51,7 +51,7 @@ def processes(tmp_path_factory):
 
 
 def test_fits_are_those_of_every_estimator_solver_form_and_type():
-    assert len(CASES) == 2 * 2 * (8 + 8 + 9 + 9)
+    assert len(CASES) == 2 * 3 * (8 + 8 + 9 + 9)
 
 
 def test_number_of_blas_threads_and_seed_of_hashes_change_no_bit(processes):

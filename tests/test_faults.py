@@ -404,7 +404,9 @@ def test_sparse_epoch_that_is_interrupted_leaves_the_weights_of_its_steps(name):
         try:
             signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
             engine.run_epoch(
-                data, model, scratch, order[:steps], 1, coefficients[:steps], **options
+                *(data, model, scratch, order[:steps], 1, coefficients[:steps]),
+                by_feature=True,
+                **options,
             )
         except KeyboardInterrupt:
             return theta

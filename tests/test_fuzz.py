@@ -179,13 +179,27 @@ REFUSED = {
         "aligned",
     ),
     "batches of sparse rows for gd": (
-        lambda: epoch(csr(), "gd", batch_size=3),
+        lambda: epoch(csr(), "gd", batch_size=3, by_feature=True),
         "gd takes all 6 rows in one step",
     ),
     "too little of what weight decay leaves": (
-        lambda: epoch(csr(), kept=np.full(2, 0.9)),
+        lambda: epoch(csr(), kept=np.full(2, 0.9), by_feature=True),
         "kept",
     ),
+    "too little of a tail": (
+        lambda: epoch(csr(), tail=np.full(6, 0.9), ratio=0.5, by_feature=True),
+        "tail",
+    ),
+    "dense rows by feature": (lambda: epoch(by_feature=True), "CSR"),
+    "one step's numbers by feature": (
+        lambda: epoch(csr(), coefficients=np.full((1, 4), 0.01), by_feature=True),
+        "1 steps do not fit",
+    ),
+    "entries of rows that are not there": (
+        lambda: data(csr()).n_entries(np.array([0, 6], np.int32)),
+        "not a row",
+    ),
+    "entries of misaligned rows": (lambda: data(csr()).n_entries(misaligned(ORDER)), "aligned"),
     "the same of its tail": (
         lambda: engine.momentum_tail(np.ones(5), 0.5, np.full(2, 0.9)),
         "kept",

@@ -11,6 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor
 
+pytestmark = pytest.mark.usefixtures("by_feature")
+
 SEEDED = {"random_state": 0, "n_iter_no_change": np.inf}
 
 

@@ -16,6 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skopt_est import MLPClassifier, MLPRegressor
 
+pytestmark = pytest.mark.usefixtures("sparse_steps")
+
 EXACT = ("gd", "sgd", "adagrad")
 MOVING = ("momentum", "nesterov", "rmsprop", "adam", "adamw", "nadam", "amsgrad")
 RATE = {"gd": 0.1, "sgd": 0.05, "adagrad": 0.05, "momentum": 0.005, "nesterov": 0.005}

@@ -17,6 +17,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skopt_est import LinearRegression, MLPClassifier, MLPRegressor
 
+pytestmark = pytest.mark.usefixtures("by_feature")
+
 EPOCHWISE = ("gd", "sgd", "adagrad", "rmsprop", "adam", "adamw", "nadam", "amsgrad")
 EVERY_SOLVER = (*EPOCHWISE, "lbfgs")
 KINDS = ("regression", "targets", "binary", "three", "labels")

@@ -24,7 +24,10 @@ from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRe
 from skopt_est._core import engine
 from skopt_est.solvers import SOLVERS
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("by_feature"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "mlp_torch_vectors.json").read_text())
 CASES = [

@@ -4,12 +4,15 @@ import math
 import warnings
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from skopt_est import LinearRegression, LogisticRegression
+
+pytestmark = pytest.mark.usefixtures("sparse_steps")
 
 settings.register_profile(
     "ci",

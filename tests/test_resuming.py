@@ -9,6 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skopt_est import LinearRegression, LogisticRegression
 
+pytestmark = pytest.mark.usefixtures("by_feature")
+
 STOCHASTIC = ("sgd", "adagrad", "rmsprop", "adam", "nadam", "amsgrad")
 
 

@@ -12,6 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skopt_est import LinearRegression, LogisticRegression
 
+pytestmark = pytest.mark.usefixtures("sparse_steps")
+
 # Solvers whose catch-up is exact, and those with moving averages.
 EXACT = ("gd", "sgd", "adagrad")
 MOVING = ("momentum", "nesterov", "rmsprop", "adam", "nadam", "amsgrad")

@@ -17,6 +17,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skopt_est import LinearRegression, LogisticRegression
 
+pytestmark = pytest.mark.usefixtures("by_feature")
+
 EPOCHWISE = ("gd", "sgd", "adagrad", "rmsprop", "adam", "nadam", "amsgrad")
 EVERY_SOLVER = (*EPOCHWISE, "lbfgs")
 NEVER = {"tol": 0.0, "n_iter_no_change": 10**6}

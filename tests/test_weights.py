@@ -11,6 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skopt_est import LinearRegression, LogisticRegression
 
+pytestmark = pytest.mark.usefixtures("by_feature")
+
 EPOCHWISE = ("gd", "sgd", "adagrad", "rmsprop", "adam", "nadam", "amsgrad")
 EVERY_SOLVER = (*EPOCHWISE, "lbfgs")
 CLASS_WEIGHT = {"a": 0.5, "b": 2.0, "c": 3.0}

@@ -11,7 +11,9 @@ from skopt_est._core.memory cimport skopt_ahead, skopt_ask_rest, skopt_prefetch
 from skopt_est._core.plain cimport backward_plain, forward_plain
 from skopt_est._core.plain_adam cimport backward_adam, forward_adam, plain_absent, plain_adam
 from skopt_est._core.quads cimport QUAD_LANES, put_quads, take_quads, whole_lanes
-from skopt_est._core.rows cimport CACHE_LINE, PREFETCH_BYTES, ROWS_AHEAD, Rows
+from skopt_est._core.rows cimport (
+    CACHE_LINE, PREFETCH_BYTES, ROWS_AHEAD, Rows, prefetch_entries,
+)
 from skopt_est._core.solvers cimport (
     N_COEFFICIENTS, N_SLOTS_MAX, Hyper, adagrad as adagrad_step, data_step, prox, sgd, slot_of_D,
     tiny,
@@ -296,9 +298,11 @@ cdef inline bint adam_step(
 
 
 cdef inline Py_ssize_t list_features(
-    const Rows* rows, const int32_t* order, Py_ssize_t count, int32_t* place, int32_t* features
+    const Rows* rows, const int32_t* order, Py_ssize_t count, Py_ssize_t n_ahead, int32_t* place,
+    int32_t* features, real like,
 ) noexcept nogil:
-    """The features of these rows, each once; feature j is at place[j]. Returns how many.
+    """The features of these rows, each once; feature j is at place[j]. Returns how many. n_ahead:
+    the length of order, of which these rows are the first.
 
     place[j] need not be a place before: it counts only if features has j there
     (Briggs & Torczon 1993)."""
@@ -306,6 +310,7 @@ cdef inline Py_ssize_t list_features(
     cdef int64_t p
     cdef int32_t j
     for i in range(count):
+        prefetch_entries(rows, order, i, n_ahead, like)
         for p in range(rows.indptr[order[i]], rows.indptr[order[i] + 1]):
             j = rows.indices[p]
             if place[j] >= n or features[place[j]] != j:
@@ -313,31 +318,3 @@ cdef inline Py_ssize_t list_features(
                 features[n] = j
                 n += 1
     return n
-
-
-cdef inline void listed_forward(
-    const Rows* rows, const int32_t* order, Py_ssize_t count, const int32_t* place,
-    const real* scaled, const real* bias, real* z,
-) noexcept nogil:
-    """z (count,) <- rows times the listed weights in the units of the data, + bias"""
-    cdef const real* values = <const real*> rows.values
-    cdef Py_ssize_t i
-    cdef int64_t p
-    cdef real sum
-    for i in range(count):
-        sum = bias[0] if bias != NULL else 0
-        for p in range(rows.indptr[order[i]], rows.indptr[order[i] + 1]):
-            sum += values[p] * scaled[place[rows.indices[p]]]
-        z[i] = sum
-
-
-cdef inline void listed_backward(
-    const Rows* rows, const int32_t* order, Py_ssize_t count, const int32_t* place,
-    const real* z, real* g,
-) noexcept nogil:
-    cdef const real* values = <const real*> rows.values
-    cdef Py_ssize_t i
-    cdef int64_t p
-    for i in range(count):
-        for p in range(rows.indptr[order[i]], rows.indptr[order[i] + 1]):
-            g[place[rows.indices[p]]] += values[p] * z[i]

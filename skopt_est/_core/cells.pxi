@@ -137,8 +137,8 @@ cdef int _cells_epoch(
                         bias, bias_slots, model.size, h, steps, &cells, &a)
         else:
             start = s * batch_size
-            work += _batch_step(data, model, scratch, order + start, min(batch_size, n - start), s,
-                                steps, bias, bias_slots, &cells, &a, features, place)
+            work += _batch_step(data, model, scratch, order + start, min(batch_size, n - start),
+                                n - start, s, steps, bias, bias_slots, &cells, &a, features, place)
         if batch_size == 1:
             total += losses_told(
                 data.loss_code, told, targets, weights, order + s, stop - s, scale, param)
@@ -159,11 +159,12 @@ cdef int _cells_epoch(
 
 
 cdef Py_ssize_t _batch_step(
-    Data data, Model model, Scratch scratch, const int32_t* order, Py_ssize_t n, Py_ssize_t s,
-    const Steps* steps, real* bias, real* bias_slots, const Cells* cells, const Listed* a,
-    int32_t* features, int32_t* place,
+    Data data, Model model, Scratch scratch, const int32_t* order, Py_ssize_t n,
+    Py_ssize_t n_ahead, Py_ssize_t s, const Steps* steps, real* bias, real* bias_slots,
+    const Cells* cells, const Listed* a, int32_t* features, int32_t* place,
 ) noexcept nogil:
-    """Step s, of a batch; its losses go to scratch.sums. Returns the number of features."""
+    """Step s, of a batch; its losses go to scratch.sums. n_ahead: how many rows there are from
+    its first on. Returns the number of features."""
     cdef const Rows* rows = &data.rows
     cdef const Hyper* h = &model.hyper
     cdef const double* c = steps.coefficients + s * steps.stride
@@ -178,7 +179,7 @@ cdef Py_ssize_t _batch_step(
     cdef const real* weight
     cdef real gradient = 0, share = <real> (1.0 / n), D
     cdef Py_ssize_t start = 0, count, i, m, slot = slot_of_D(h.code)
-    m = list_features(rows, order, n, place, features)
+    m = list_features(rows, order, n, n_ahead, place, features, <real> 0)
     take_cells(cells, features, m, <real> 0)
     if steps.moves_without_gradient:
         bring_up(a, m, s, h, steps, <real> 0)
@@ -188,7 +189,8 @@ cdef Py_ssize_t _batch_step(
         g[i] = 0
     while start < n:
         count = min(scratch.block_rows, n - start)
-        listed_forward(rows, order + start, count, place, scaled, bias, z)
+        one_forward(rows, order, start, count, 0, place, <const real*> NULL, scaled,
+                    bias[0] if bias != NULL else 0, z)
         y = pick(<const real*> data.targets, order, start, count, 1, <real*> scratch.y)
         weight = pick(<const real*> data.weights, order, start, count, 1, <real*> scratch.weight)
         loss_block(data.loss_code, z, y, weight, count, 1, &scratch.params[0],
@@ -196,7 +198,7 @@ cdef Py_ssize_t _batch_step(
         for i in range(count):
             z[i] *= share
             gradient += z[i]
-        listed_backward(rows, order + start, count, place, z, g)
+        one_backward(rows, order, start, count, place, <const real*> NULL, z, g)
         start += count
     for i in range(m):
         g[i] *= inv_scale[i]

@@ -19,8 +19,8 @@ from skopt_est._core.activations cimport (
 )
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.cells cimport (
-    MOST_STEPS, QUAD, QUADS_MOST, Cells, adam_step, list_features, listed_backward,
-    listed_forward, missed, plain_rows, put_cells, row_step, step_listed, take_cells,
+    MOST_STEPS, QUAD, QUADS_MOST, Cells, adam_step, list_features, missed, plain_rows,
+    put_cells, row_step, step_listed, take_cells,
 )
 from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward, next_block
 from skopt_est._core.dropout cimport Drop, drop_from, set_drop
@@ -37,8 +37,8 @@ from skopt_est._core.products cimport add_scaled, add_transposed, multiply
 from skopt_est._core.quads cimport whole_lanes
 from skopt_est._core.random cimport mix, next_word as next_random_word, permute, visit_blocks
 from skopt_est._core.rows cimport (
-    CACHE_LINE, Rows, follow_on, gather, pick, prefetch_numbers, sparse_backward,
-    sparse_forward,
+    CACHE_LINE, Rows, follow_on, gather, one_backward, one_forward, pick, prefetch_numbers,
+    sparse_backward, sparse_forward,
 )
 from skopt_est._core.single cimport PADDED_ROWS, Padded, of_lines, rows_ahead, single_rows
 from skopt_est._core.solvers cimport (
@@ -102,9 +102,9 @@ include "model.pxi"
 
 cdef inline void forward_rows(
     const Rows* rows, Layer* layers, Py_ssize_t n_layers, const int32_t* order, Py_ssize_t start,
-    Py_ssize_t count, const real* block, const Drop* drop, bint training,
+    Py_ssize_t count, Py_ssize_t n, const real* block, const Drop* drop, bint training,
 ) noexcept nogil:
-    """Raw predictions of these rows, to the last layer's out."""
+    """Raw predictions of these rows, to the last layer's out; n: the length of order."""
     cdef const real* W = <const real*> layers.W
     cdef const real* b = <const real*> layers.b
     cdef real* out = <real*> layers.out
@@ -112,7 +112,7 @@ cdef inline void forward_rows(
     if rows.indices == NULL:
         multiply(block, count, rows.d, W, layers.n_out, b, out)
     else:
-        sparse_forward(rows, order, start, count, W, layers.n_out, out, drop)
+        sparse_forward(rows, order, start, count, n, W, layers.n_out, out, drop)
         for i in range(count if b != NULL else 0):
             add_scaled(out + i * layers.n_out, <real> 1, b, layers.n_out)
     forward_layers(layers, n_layers, count, <uint64_t> start, training, <real> 0)
@@ -150,7 +150,7 @@ cdef inline void _accumulate(
             drop_from(drop, <uint64_t> (start * rows.d), <real*> block,
                       <real*> NULL, count * rows.d)
     if not in_place:
-        forward_rows(rows, first, scratch.n_layers, order, start, count, block, drop,
+        forward_rows(rows, first, scratch.n_layers, order, start, count, n, block, drop,
                      first.gW != NULL or scratch.masking)
     y = pick(<const real*> data.targets, order, start, count, data.target_columns,
              <real*> scratch.y)
@@ -249,33 +249,14 @@ cdef int _full_pass(
     return 0
 
 
-def _powers(double ratio, double decay_1, double decay_2):
-    exponents = np.arange(N_POWERS)
-    with np.errstate(over="ignore", under="ignore"):
-        return np.array([np.power(base, exponents) for base in (ratio, decay_1, decay_2)])
-
-
-cdef double _sum_rates(
-    const double[:, ::1] coefficients, double* sums, double* square_sums
-) noexcept nogil:
-    """Sums of the rates of the steps before each, and of their squares. Returns the rate if it is
-    that of all steps, else -1."""
-    cdef Py_ssize_t s
-    cdef double rate, first = coefficients[0, 0]
-    cdef bint constant = True
-    sums[0] = square_sums[0] = 0
-    for s in range(coefficients.shape[0]):
-        rate = coefficients[s, 0]
-        constant &= rate == first
-        sums[s + 1] = sums[s] + rate
-        square_sums[s + 1] = square_sums[s] + rate * rate
-    return first if constant else -1
+include "by_feature.pxi"
 
 
 def run_epoch(
     Data data, Model model, Scratch scratch, const int32_t[::1] order, Py_ssize_t batch_size,
     coefficients, tail=None, double ratio=0.0, double decay_1=0.0,
     double decay_2=0.0, kept=None, Py_ssize_t average_from=0, mask_key=None,
+    bint by_feature=False,
 ):
     """Train on the rows of `order`, one solver step a batch; returns the sum over rows of
     weight times loss, one number an output, as met during the epoch.
@@ -283,12 +264,15 @@ def run_epoch(
     Parameters
     ----------
     coefficients : (n_batches, 4), the numbers of each step (see skopt_est/solvers.py), or (1, 4)
-        if all are alike and the rows dense
+        if all are alike and not `by_feature`
     tail, ratio, decay_1, decay_2
-        How the solver's momentum goes on without a gradient; needed for CSR.
-    kept : (n_batches,) or None, what weight decay leaves of a weight in each step; needed for CSR
+        How the solver's momentum goes on without a gradient; needed by feature.
+    kept : (n_batches,) or None, what weight decay leaves of a weight in each step; needed by
+        feature
     average_from : the first step of this epoch that counts in model.average
     mask_key : key of this epoch's dropout masks; None: nothing is dropped
+    by_feature : whether steps move the first layer's weights of their batch's features only, and
+        what the others miss is made up for later. For CSR; one step of all rows is always dense.
     """
     cdef Py_ssize_t n = order.shape[0], n_steps
     cdef const double[:, ::1] table
@@ -306,7 +290,10 @@ def run_epoch(
     batch_size = min(batch_size, n)
     n_steps = (n + batch_size - 1) // batch_size
     table = coefficients
-    if table.shape[0] != n_steps and (table.shape[0] != 1 or data.sparse):
+    by_feature = by_feature and n_steps > 1
+    if by_feature and not data.sparse:
+        raise ValueError("steps by feature need CSR rows")
+    if table.shape[0] != n_steps and (table.shape[0] != 1 or by_feature):
         raise ValueError(
             f"{table.shape[0]} steps do not fit {n} rows in batches of {batch_size}")
     if table.shape[1] != N_COEFFICIENTS:
@@ -319,8 +306,7 @@ def run_epoch(
     steps.coefficients = &table[0, 0]
     steps.stride = N_COEFFICIENTS if table.shape[0] > 1 else 0
     steps.average_from = average_from
-    # Full-batch steps see all features: the dense update is no more work.
-    if data.sparse and n_steps > 1:
+    if by_feature:
         if model.hyper.code == GD:
             raise ValueError(f"gd takes all {n} rows in one step, got batches of {batch_size}")
         rate_sum, rate_square_sum = np.empty(n_steps + 1), np.empty(n_steps + 1)
@@ -410,11 +396,7 @@ cdef int _epoch(
         and (h.code == ADAGRAD or (h.code == SGD and h.momentum == 0))
     ):
         return _single_epoch(data, model, order, n, steps, scratch, theta, slots[0], l1, l2)
-    if (
-        lazy and k == 1 and average == NULL and limit == 0 and model.n_layers == 1
-        and scratch.input_drop.kept == 0 and n_steps <= MOST_STEPS
-        and data.loss_code != LOG_LOSS_MULTINOMIAL and h.weight_decay == 0
-    ):
+    if lazy and _in_cells(data, model, scratch, n_steps):
         return _cells_epoch(data, model, scratch, order, n, batch_size, steps, n_steps, theta,
                             slots, l1, l2)
     if lazy:
@@ -425,7 +407,7 @@ cdef int _epoch(
         while at < stop:
             count = min(scratch.block_rows, stop - at)
             if lazy:
-                touch(&data.rows, order, at, count, s, last_seen, touched, &n_touched, theta,
+                touch(&data.rows, order, at, count, n, s, last_seen, touched, &n_touched, theta,
                       grad, slots, k, h, steps, l1, l2, average)
             _accumulate(data, scratch, order, at, count, n, 1.0 / (stop - start), at == start,
                         like)

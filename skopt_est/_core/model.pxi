@@ -17,7 +17,7 @@ cdef class Model:
     cdef Hyper hyper
     cdef Network network
     cdef Py_ssize_t n_slots, n_layers, n_weights, size
-    cdef bint penalised, lasso, fit_intercept
+    cdef bint penalised, lasso, fit_intercept, averaging
     cdef double max_grad_norm
     cdef readonly object theta, slots, l1, l2, average
     cdef object _last_seen, _touched, _powers, _grad
@@ -47,6 +47,7 @@ cdef class Model:
         _vector(average, np.dtype(np.float64), size, "average", True)
         self.theta, self.slots, self.l1, self.l2 = theta, slots, l1, l2
         self.average = average
+        self.averaging = average is not None
         self.network = network
         self.n_layers, self.n_weights, self.size = network.n_layers, network.n_weights, size
         self.fit_intercept = network.fit_intercept

@@ -101,7 +101,8 @@ cdef bint _predict(
         if asked and not told_by_result and not _summable(block, count * source.d):
             return False
         last.out = result + start * last.n_out
-        forward_rows(source, layers, n_layers, NULL, start, count, block, NULL, False)
+        forward_rows(source, layers, n_layers, NULL, start, count, source.n, block,
+                     NULL, False)
         if asked and told_by_result and not _summable(<const real*> last.out, count):
             return False
         start += count

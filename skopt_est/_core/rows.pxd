@@ -145,20 +145,91 @@ cdef inline const real* pick(
     return buffer
 
 
-cdef inline void sparse_forward(
+cdef inline void prefetch_lines(const void* start, Py_ssize_t bytes) noexcept nogil:
+    """All lines of the cache that have a part of it."""
+    cdef Py_ssize_t offset = -(<Py_ssize_t> (<size_t> start % CACHE_LINE))
+    while offset < bytes:
+        skopt_prefetch(<const char*> start + offset)
+        offset += CACHE_LINE
+
+
+cdef inline void prefetch_entries(
+    const Rows* rows, const int32_t* order, Py_ssize_t at, Py_ssize_t n, real like
+) noexcept nogil:
+    """Ask for the entries of the CSR row ROWS_AHEAD places after `at`, the first of a long row, and
+    for where those of a later one lie; n: the length of order."""
+    cdef int64_t first, entries
+    if order == NULL or at + 2 * ROWS_AHEAD >= n:
+        return
+    skopt_prefetch(rows.indptr + order[at + 2 * ROWS_AHEAD])
+    first = rows.indptr[order[at + ROWS_AHEAD]]
+    entries = min(rows.indptr[order[at + ROWS_AHEAD] + 1] - first,
+                  <int64_t> (PREFETCH_BYTES // sizeof(real)))
+    prefetch_lines(rows.indices + first, <Py_ssize_t> (entries * sizeof(int32_t)))
+    prefetch_lines(<const real*> rows.values + first, <Py_ssize_t> (entries * sizeof(real)))
+
+
+cdef inline void one_forward(
+    const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
+    const int32_t* place, const real* inv_scale, const real* w, real bias, real* z,
+) noexcept nogil:
+    """z (count,) <- CSR rows times w, + bias; the weight of feature j is w[place[j]], or w[j] if
+    place is NULL."""
+    cdef const real* values = <const real*> rows.values
+    cdef const int32_t* indices = rows.indices
+    cdef Py_ssize_t i, row
+    cdef int64_t p
+    cdef int32_t j
+    cdef real sum
+    for i in range(start, start + count):
+        row = i if order == NULL else order[i]
+        prefetch_entries(rows, order, i, n, bias)
+        sum = bias
+        for p in range(rows.indptr[row], rows.indptr[row + 1]):
+            j = indices[p]
+            sum += (values[p] * inv_scale[j] if inv_scale != NULL else values[p]) * w[
+                place[j] if place != NULL else j]
+        z[i - start] = sum
+
+
+cdef inline void one_backward(
     const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count,
+    const int32_t* place, const real* inv_scale, const real* z, real* g,
+) noexcept nogil:
+    """g += these rows' transpose times z, in the same places"""
+    cdef const real* values = <const real*> rows.values
+    cdef const int32_t* indices = rows.indices
+    cdef Py_ssize_t i, row
+    cdef int64_t p
+    cdef int32_t j
+    cdef real slope
+    for i in range(start, start + count):
+        row = i if order == NULL else order[i]
+        slope = z[i - start]
+        for p in range(rows.indptr[row], rows.indptr[row + 1]):
+            j = indices[p]
+            g[place[j] if place != NULL else j] += slope * (
+                values[p] * inv_scale[j] if inv_scale != NULL else values[p])
+
+
+cdef inline void sparse_forward(
+    const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
     const real* w, Py_ssize_t k, real* z, const Drop* drop,
 ) noexcept nogil:
-    """z (count, k) <- rows w; drop: of the inputs, or NULL."""
+    """z (count, k) <- rows w; drop: of the inputs, or NULL; n: the length of order."""
     cdef const real* values = <const real*> rows.values
     cdef const real* inv_scale = <const real*> rows.inv_scale
     cdef Py_ssize_t i, row
     cdef int64_t p
     cdef int32_t j
     cdef real x
+    if k == 1 and drop == NULL:
+        one_forward(rows, order, start, count, n, NULL, inv_scale, w, <real> 0, z)
+        return
     memset(z, 0, count * k * sizeof(real))
     for i in range(count):
         row = start + i if order == NULL else order[start + i]
+        prefetch_entries(rows, order, start + i, n, x)
         for p in range(rows.indptr[row], rows.indptr[row + 1]):
             j = rows.indices[p]
             x = values[p]
@@ -166,10 +237,7 @@ cdef inline void sparse_forward(
                 x = x * inv_scale[j]
             if drop != NULL:
                 x = x * mask(drop, <uint64_t> ((start + i) * rows.d + j), <real> drop.scale)
-            if k == 1:
-                z[i] += x * w[j]
-            else:
-                add_scaled(z + i * k, x, w + j * k, k)
+            add_scaled(z + i * k, x, w + j * k, k)
 
 
 cdef inline void sparse_backward(
@@ -182,6 +250,9 @@ cdef inline void sparse_backward(
     cdef int64_t p
     cdef int32_t j
     cdef real x
+    if k == 1 and drop == NULL:
+        one_backward(rows, order, start, count, NULL, inv_scale, z, g)
+        return
     for i in range(count):
         row = start + i if order == NULL else order[start + i]
         for p in range(rows.indptr[row], rows.indptr[row + 1]):
@@ -191,7 +262,4 @@ cdef inline void sparse_backward(
                 x = x * inv_scale[j]
             if drop != NULL:
                 x = x * mask(drop, <uint64_t> ((start + i) * rows.d + j), <real> drop.scale)
-            if k == 1:
-                g[j] += x * z[i]
-            else:
-                add_scaled(g + j * k, x, z + i * k, k)
+            add_scaled(g + j * k, x, z + i * k, k)

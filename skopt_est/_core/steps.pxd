@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from skopt_est._core.lazy cimport Steps, catch_up, side_by_side
-from skopt_est._core.rows cimport Rows
+from skopt_est._core.rows cimport Rows, prefetch_entries
 from skopt_est._core.solvers cimport N_COEFFICIENTS, N_SLOTS_MAX, Hyper, data_step, prox, slot_of_D
 from skopt_est._core.types cimport real
 
@@ -44,22 +44,22 @@ cdef inline void catch_up_feature(
 
 
 cdef inline void touch(
-    const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t now,
-    int32_t* last_seen, int32_t* touched, Py_ssize_t* n_touched, real* theta, real* grad,
-    real** slots,
-    Py_ssize_t k, const Hyper* h, const Steps* steps, const real* l1, const real* l2,
-    double* average,
+    const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
+    Py_ssize_t now, int32_t* last_seen, int32_t* touched, Py_ssize_t* n_touched, real* theta,
+    real* grad, real** slots, Py_ssize_t k, const Hyper* h, const Steps* steps, const real* l1,
+    const real* l2, double* average,
 ) noexcept nogil:
     """List the features of these rows, each once a batch, and bring them up to date.
 
     last_seen[j] is the number of this epoch's steps that feature j has had; minus that number,
-    less one, while it is in the batch at hand.
+    less one, while it is in the batch at hand. n: the length of order.
     """
     cdef Py_ssize_t i, row
     cdef int64_t p
     cdef int32_t j
     for i in range(start, start + count):
         row = order[i]
+        prefetch_entries(rows, order, i, n, theta[0])
         for p in range(rows.indptr[row], rows.indptr[row + 1]):
             j = rows.indices[p]
             if last_seen[j] < 0:

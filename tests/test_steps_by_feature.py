@@ -1,0 +1,162 @@
+"""Which CSR rows are trained by dense steps, and which feature by feature; and that it is the same
+training."""
+
+import numpy as np
+import pytest
+from by_feature import steps
+from scipy import sparse
+
+from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor, _epoch
+from skopt_est._core import engine
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def table(n, d, entries, seed=0):
+    """Rows of so many entries each, in random columns; targets."""
+    rng = np.random.default_rng(seed)
+    X = sparse.csr_matrix(
+        (
+            rng.normal(size=n * entries),
+            np.concatenate([rng.permutation(d)[:entries] for _ in range(n)]).astype(np.int32),
+            entries * np.arange(n + 1),
+        ),
+        shape=(n, d),
+    )
+    X.sort_indices()
+    return X, X @ rng.normal(size=d) + rng.normal(size=n)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the engine was asked for, one answer an epoch."""
+    found = []
+
+    class Engine:
+        def __getattr__(self, name):
+            return getattr(engine, name)
+
+        def run_epoch(self, *args, by_feature, **options):
+            found.append(by_feature)
+            return engine.run_epoch(*args, by_feature=by_feature, **options)
+
+    monkeypatch.setattr(_epoch, "engine", Engine())
+    return found
+
+
+# With 2 entries a row and batches of 10: dense up to 16 * 20 columns, or 64 * 20.
+SIDES = [
+    ({}, 320),
+    ({"solver": "sgd"}, 320),
+    ({"max_iter": 2, "average": True}, 1280),
+    ({"solver": "sgd", "average": True}, 320),
+    ({"solver": "sgd", "momentum": 0.9, "average": True}, 1280),
+]
+
+
+@pytest.mark.parametrize(("params", "most"), SIDES)
+def test_batches_with_an_entry_for_few_features_make_dense_steps(asked, params, most):
+    for d in (most, most + 1):
+        X, y = table(60, d, 2)
+        LinearRegression(**{"batch_size": 10, "max_iter": 1, "random_state": 0} | params).fit(X, y)
+    assert set(asked) == {False, True}
+    assert asked == sorted(asked)
+
+
+@pytest.mark.parametrize(
+    ("solver", "params", "most"),
+    [("adam", {}, 1280), ("sgd", {}, 320), ("sgd", {"momentum": 0.5}, 1280)],
+)
+def test_networks_and_several_outputs_have_the_same_rule(asked, solver, params, most):
+    params = dict(solver=solver, batch_size=10, max_iter=1, random_state=0) | params
+    for d in (most, most + 1):
+        X, y = table(60, d, 2)
+        MLPRegressor(hidden_layer_sizes=(3,), **{"momentum": 0.0} | params).fit(X, y)
+        LinearRegression(**params).fit(X, np.column_stack([y, y]))
+    assert asked == [False, False, True, True]
+
+
+def test_single_rows_of_one_output_are_trained_by_feature(asked):
+    X, y = table(60, 8, 4)
+    LogisticRegression(batch_size=1, max_iter=1, random_state=0).fit(X, y > 0)
+    assert asked == [True]
+    asked.clear()
+    MLPClassifier(hidden_layer_sizes=(3,), batch_size=1, max_iter=1, random_state=0).fit(X, y > 0)
+    LogisticRegression(batch_size=10, max_iter=1, random_state=0).fit(X.toarray(), y > 0)
+    assert asked == [False, False]
+
+
+def test_only_rows_that_are_trained_on_count(asked):
+    """A row of weight 0 is as if it weren't there, also where its entries would tip the scales."""
+    X, y = table(60, 400, 2)
+    full = sparse.csr_matrix(np.ones((60, 400)))
+    weight = np.repeat([1.0, 0.0], 60)
+    est = LinearRegression(batch_size=10, max_iter=2, random_state=0)
+    whole = est.fit(sparse.vstack([X, full]).tocsr(), np.append(y, y), sample_weight=weight).coef_
+    np.testing.assert_array_equal(whole, est.fit(X, y).coef_)
+    assert set(asked) == {True}
+
+
+@pytest.mark.parametrize("entries", [0, 1, 7, 8, 9, 40, 200])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("precondition", [False, True])
+@pytest.mark.parametrize("solver", ["gd", "sgd", "adam"])
+def test_dense_steps_on_rows_of_any_length(entries, dtype, precondition, solver):
+    """And in any order: rows ahead are asked for early, and the last ones have none ahead."""
+    X, _ = table(70, 200, entries)
+    X = sparse.vstack([X, table(13, 200, 3, seed=1)[0]]).tocsr()
+    y = np.random.default_rng(2).normal(size=83)
+    rate = {"gd": 0.01, "sgd": 0.001, "adam": 0.001}[solver]
+    params = dict(solver=solver, batch_size=16, max_iter=3, precondition=precondition)
+    params |= dict(learning_rate_init=rate, polish_iter=0, random_state=0, tol=0.0)
+    with steps(False):
+        csr = LinearRegression(**params).fit(X.astype(dtype), y)
+    with steps(True):  # CSR rows are scaled, not centred
+        rows = X if precondition else X.toarray()
+        other = LinearRegression(**params).fit(rows.astype(dtype), y)
+    bound = 1e-9 if dtype == np.float64 else 1e-4
+    bound = max(bound, 1e-2 if precondition and solver == "adam" else 0)
+    size = np.linalg.norm(other.coef_)
+    assert size > 1e-6
+    assert np.linalg.norm(csr.coef_ - other.coef_) <= bound * size
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"average": True},
+        {"average": 20, "solver": "sgd", "learning_rate": "invscaling"},
+        {"l1_ratio": 1.0, "alpha": 0.05},
+        {"solver": "adagrad", "learning_rate": "cosine"},
+        {"solver": "nadam"},
+    ],
+)
+def test_dense_steps_on_csr_rows_are_those_on_dense_rows(params):
+    X, y = table(90, 30, 6)
+    given = dict(batch_size=8, max_iter=4, precondition=False, random_state=0) | params
+    given |= dict(tol=0.0, n_iter_no_change=100, polish_iter=0)
+    with steps(False):
+        csr = LinearRegression(**given).fit(X, y)
+    dense = LinearRegression(**given).fit(X.toarray(), y)
+    np.testing.assert_allclose(csr.coef_, dense.coef_, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(csr.loss_curve_, dense.loss_curve_, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"max_grad_norm": 0.1},
+        {"solver": "adamw", "weight_decay": 0.1},
+        {"dropout": 0.4},
+        {"input_dropout": 0.3},
+        {"solver": "sgd", "momentum": 0.9, "average": True},
+    ],
+)
+def test_dense_steps_of_networks_on_csr_rows_are_those_on_dense_rows(params):
+    X, y = table(90, 30, 6)
+    given = dict(batch_size=8, max_iter=4, random_state=0, tol=0.0, n_iter_no_change=100) | params
+    with steps(False):
+        csr = MLPRegressor(hidden_layer_sizes=(5,), **given).fit(X, y)
+    dense = MLPRegressor(hidden_layer_sizes=(5,), **given).fit(X.toarray(), y)
+    np.testing.assert_allclose(csr.coefs_[0], dense.coefs_[0], rtol=1e-8, atol=1e-11)
+    np.testing.assert_allclose(csr.loss_curve_, dense.loss_curve_, rtol=1e-9)
