@@ -3,7 +3,7 @@ over the product of all settings (tests/test_property_product.py). And the kinds
 rows, for whole files."""
 
 import pytest
-from by_feature import steps
+from by_feature import steps_everywhere
 from hypothesis import HealthCheck, settings
 
 COMMON = {
@@ -19,11 +19,11 @@ settings.load_profile("short")
 
 @pytest.fixture(scope="module", params=[False, True], ids=["dense steps", "by feature"])
 def sparse_steps(request):
-    with steps(request.param):
+    with steps_everywhere(request.param):
         yield
 
 
 @pytest.fixture(scope="module")
 def by_feature():
-    with steps(True):
+    with steps_everywhere(True):
         yield

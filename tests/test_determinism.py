@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import fits
 import numpy as np
@@ -34,6 +35,7 @@ def processes(tmp_path_factory):
     def run(name):
         file = folder / f"{name}.npz"
         environment = {"SKOPT_EST_SIMD": available()[0]} | ENVIRONMENTS[name]
+        environment["PYTHONPATH"] = str(Path(fits.__file__).parent)  # what fits.py imports
         done = subprocess.run(
             [sys.executable, "-P", fits.__file__, str(file)],
             env=os.environ | environment,
