@@ -23,29 +23,34 @@ ROWS_AT_ONCE = 1 << 18
 """The same for the order of the rows, but a sixteenth of them at least."""
 
 
-FEATURES_AN_ENTRY = 16
-"""Of a batch of CSR rows: with so many columns or fewer a step on all weights takes less time than
-to list the batch's features and bring each up to date. Measured with 10 to 100,000 columns."""
-FEATURES_WITH_MOMENTUM = 64
-"""The same where momentum is made up for feature by feature, which takes longer: with hidden
-layers, several outputs, averages or a limit of the gradient's norm."""
+DENSE_FROM = {"one output": 1 / 16, "slow": 1 / 32, "else": 1 / 8}
+"""The share of a sparse table's features that a batch has, from which on a step on all weights
+takes less time than to list the batch's features and bring each up to date: measured with 10 to
+300,000 features. Slow is to make up for Adam's moments beside a penalty, with one output beside
+L1."""
 
 
 def steps_by_feature(objective: Objective, solver: Solver, settings: Settings) -> bool:
     """Whether a step on CSR rows moves the features of its batch only, and what the others miss is
-    made up for when they come back. Dense steps are the same training."""
-    data, network = objective.data, objective.network
-    if not data.sparse:
+    made up for when they come back, in place of dense steps."""
+    data, network, batch_size = objective.data, objective.network, settings.batch_size
+    if not data.sparse or batch_size >= len(objective.rows):
         return False
-    one_output = network.n_layers == objective.n_outputs == 1
-    in_cells = one_output and settings.average_from is None and settings.max_grad_norm == 0
-    if in_cells and settings.batch_size == 1:
+    in_cells = (
+        network.n_layers == objective.n_outputs == 1
+        and not network.drops
+        and settings.average_from is None
+        and settings.max_grad_norm == 0
+        and solver.hyper()["weight_decay"] == 0
+    )
+    if in_cells and batch_size == 1:
         return True
     momentum = solver.momentum_of(np.ones((1, 4)))
-    many = not in_cells and momentum is not None and momentum.ratio > 0
-    features = FEATURES_WITH_MOMENTUM if many else FEATURES_AN_ENTRY
-    n_entries, n_rows = data.n_entries(objective.rows), len(objective.rows)
-    return features * n_entries * settings.batch_size < data.d * n_rows
+    penalised = objective.l1.any() or (not in_cells and objective.l2.any())
+    slow = penalised and momentum is not None and momentum.ratio > 0 < momentum.decay_2
+    kind = "slow" if slow else "one output" if in_cells else "else"
+    rows = objective.rows[:: len(objective.rows) // batch_size][:batch_size]
+    return data.n_features_of(np.ascontiguousarray(rows)) < DENSE_FROM[kind] * data.d
 
 
 class Passes:

@@ -62,8 +62,8 @@ class LogisticRegression(ProbabilisticClassifier, LinearEstimator):
     -----
     Each solver step is followed by the penalty's proximal step in the solver's own metric, so
     that L1 gives zeros and all solvers have the same fixed point. Sparse rows cost what their
-    non-zero entries do: on wide ones weights of absent columns are brought up to date in closed
-    form.
+    non-zero entries do: where batches lack most columns, the weights of those are brought up to
+    date in closed form.
 
     {interruptions}
 

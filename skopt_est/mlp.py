@@ -85,9 +85,9 @@ class MLPClassifier(ProbabilisticClassifier, MLPEstimator):
     the root after bias correction; a keyboard interrupt ends a search. A network wants its inputs
     standardised, with :class:`~sklearn.preprocessing.StandardScaler` for one.
 
-    Sparse rows are never made dense. On wide ones a step moves only the first-layer weights of the
-    features that its rows have: the others are brought up to date in closed form when they next
-    occur.
+    Sparse rows are never made dense. Where batches lack most features, a step moves only the
+    first-layer weights of those that its rows have: the others are brought up to date in closed
+    form when they next occur.
 
     {interruptions}
 

@@ -24,7 +24,7 @@ _epoch.steps_by_feature = _steps_by_feature
 
 @contextmanager
 def steps(by_feature):
-    """By feature or dense in this thread; None: as training chooses."""
+    """By feature or dense in this thread; None: as in all threads, or as training chooses."""
     before = getattr(_here, "asked", None)
     _here.asked = by_feature
     try:

@@ -195,11 +195,15 @@ REFUSED = {
         lambda: epoch(csr(), coefficients=np.full((1, 4), 0.01), by_feature=True),
         "1 steps do not fit",
     ),
-    "entries of rows that are not there": (
-        lambda: data(csr()).n_entries(np.array([0, 6], np.int32)),
+    "features of rows that are not there": (
+        lambda: data(csr()).n_features_of(np.array([0, 6], np.int32)),
         "not a row",
     ),
-    "entries of misaligned rows": (lambda: data(csr()).n_entries(misaligned(ORDER)), "aligned"),
+    "features of misaligned rows": (
+        lambda: data(csr()).n_features_of(misaligned(ORDER)),
+        "aligned",
+    ),
+    "features of dense rows": (lambda: data().n_features_of(ORDER), "CSR"),
     "the same of its tail": (
         lambda: engine.momentum_tail(np.ones(5), 0.5, np.full(2, 0.9)),
         "kept",

@@ -10,7 +10,10 @@ from skopt_est import LinearRegression, LogisticRegression, MLPClassifier
 from skopt_est.solvers import SOLVERS
 
 N, D = 400_000, 28
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("sparse_steps"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 
 def peak(model, X, y):

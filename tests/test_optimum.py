@@ -29,7 +29,10 @@ STOCHASTIC = {
 }
 
 # A run on a falling schedule is meant to use up max_iter.
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("by_feature"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 
 def estimator(kind, solver, **settings):

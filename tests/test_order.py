@@ -8,6 +8,8 @@ from scipy import sparse
 from skopt_est import LogisticRegression, _order
 from skopt_est._core import engine
 
+pytestmark = pytest.mark.usefixtures("by_feature")
+
 
 def generator(seed=0):
     return np.array([seed], np.uint64)

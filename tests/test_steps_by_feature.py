@@ -44,36 +44,77 @@ def asked(monkeypatch):
     return found
 
 
-# With 2 entries a row and batches of 10: dense up to 16 * 20 columns, or 64 * 20.
-SIDES = [
-    ({}, 320),
-    ({"solver": "sgd"}, 320),
-    ({"max_iter": 2, "average": True}, 1280),
-    ({"solver": "sgd", "average": True}, 320),
-    ({"solver": "sgd", "momentum": 0.9, "average": True}, 1280),
-]
+def pairs(d):
+    """60 rows of two features that no other row has, of d; targets."""
+    X = sparse.csr_matrix(
+        (np.ones(120), np.arange(120, dtype=np.int32), 2 * np.arange(61)), shape=(60, d)
+    )
+    return X, np.random.default_rng(0).normal(size=60)
 
 
-@pytest.mark.parametrize(("params", "most"), SIDES)
-def test_batches_with_an_entry_for_few_features_make_dense_steps(asked, params, most):
-    for d in (most, most + 1):
-        X, y = table(60, d, 2)
-        LinearRegression(**{"batch_size": 10, "max_iter": 1, "random_state": 0} | params).fit(X, y)
-    assert set(asked) == {False, True}
-    assert asked == sorted(asked)
+# Batches of 10 rows have 20 features: an eighth, a sixteenth and a 32nd part of so many.
+EIGHTH, SIXTEENTH, LAST = 160, 320, 640
 
 
 @pytest.mark.parametrize(
-    ("solver", "params", "most"),
-    [("adam", {}, 1280), ("sgd", {}, 320), ("sgd", {"momentum": 0.5}, 1280)],
+    ("params", "most"),
+    [
+        ({"solver": "adam"}, SIXTEENTH),
+        ({"solver": "sgd"}, SIXTEENTH),
+        ({"solver": "sgd", "l1_ratio": 0.5}, SIXTEENTH),
+        ({"solver": "adam", "l1_ratio": 0.5}, LAST),
+        ({"solver": "adam", "average": True}, LAST),
+        ({"solver": "adam", "average": True, "alpha": 0}, EIGHTH),
+        ({"solver": "rmsprop", "average": True}, EIGHTH),
+        ({"solver": "sgd", "average": True}, EIGHTH),
+        ({"solver": "sgd", "momentum": 0.9, "average": True}, EIGHTH),
+    ],
 )
-def test_networks_and_several_outputs_have_the_same_rule(asked, solver, params, most):
-    params = dict(solver=solver, batch_size=10, max_iter=1, random_state=0) | params
+def test_batches_with_a_share_of_the_features_make_dense_steps(asked, params, most):
     for d in (most, most + 1):
-        X, y = table(60, d, 2)
-        MLPRegressor(hidden_layer_sizes=(3,), **{"momentum": 0.0} | params).fit(X, y)
-        LinearRegression(**params).fit(X, np.column_stack([y, y]))
-    assert asked == [False, False, True, True]
+        LinearRegression(**{"batch_size": 10, "max_iter": 1, "random_state": 0} | params).fit(
+            *pairs(d)
+        )
+    assert asked == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("params", "most"),
+    [
+        ({}, LAST),
+        ({"alpha": 0}, EIGHTH),
+        ({"solver": "sgd", "momentum": 0}, EIGHTH),
+        ({"solver": "sgd", "momentum": 0.5}, EIGHTH),
+        ({"hidden_layer_sizes": (), "alpha": 0}, SIXTEENTH),
+        ({"hidden_layer_sizes": (), "alpha": 0, "max_grad_norm": 1.0}, EIGHTH),
+        ({"hidden_layer_sizes": (), "alpha": 0, "input_dropout": 0.1}, EIGHTH),
+        ({"hidden_layer_sizes": (), "alpha": 0, "solver": "adamw", "weight_decay": 0.1}, EIGHTH),
+    ],
+)
+def test_networks_have_such_a_rule(asked, params, most):
+    for d in (most, most + 1):
+        params = {"hidden_layer_sizes": (3,), "batch_size": 10, "max_iter": 1} | params
+        MLPRegressor(random_state=0, **params).fit(*pairs(d))
+    assert asked == [False, True]
+
+
+def test_several_outputs_have_the_rule_of_networks(asked):
+    for d in (LAST, LAST + 1):
+        X, y = pairs(d)
+        est = LinearRegression(batch_size=10, max_iter=1, random_state=0)
+        est.fit(X, np.column_stack([y, -y]))
+    assert asked == [False, True]
+
+
+def test_rows_are_looked_at_all_over_the_table(asked):
+    X, y = pairs(LAST)
+    X = X.tolil()
+    X[:30] = 0
+    LinearRegression(solver="sgd", batch_size=20, max_iter=1, random_state=0).fit(X.tocsr(), y)
+    assert asked == [True]  # 20 features in 20 rows
+    asked.clear()
+    LinearRegression(solver="sgd", batch_size=60, max_iter=1, random_state=0).fit(X.tocsr(), y)
+    assert asked == [False]  # all rows
 
 
 def test_single_rows_of_one_output_are_trained_by_feature(asked):
@@ -89,6 +130,7 @@ def test_single_rows_of_one_output_are_trained_by_feature(asked):
 def test_only_rows_that_are_trained_on_count(asked):
     """A row of weight 0 is as if it weren't there, also where its entries would tip the scales."""
     X, y = table(60, 400, 2)
+    X = sparse.csr_matrix(X.toarray() * (np.arange(400) < 9))
     full = sparse.csr_matrix(np.ones((60, 400)))
     weight = np.repeat([1.0, 0.0], 60)
     est = LinearRegression(batch_size=10, max_iter=2, random_state=0)
@@ -99,8 +141,10 @@ def test_only_rows_that_are_trained_on_count(asked):
 
 @pytest.mark.parametrize("entries", [0, 1, 7, 8, 9, 40, 200])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("precondition", [False, True])
-@pytest.mark.parametrize("solver", ["gd", "sgd", "adam"])
+@pytest.mark.parametrize(
+    ("solver", "precondition"),
+    [("gd", False), ("sgd", False), ("sgd", True), ("adam", False), ("adam", True)],
+)
 def test_dense_steps_on_rows_of_any_length(entries, dtype, precondition, solver):
     """And in any order: rows ahead are asked for early, and the last ones have none ahead."""
     X, _ = table(70, 200, entries)

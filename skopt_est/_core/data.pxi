@@ -124,17 +124,22 @@ cdef class Data:
         self._params = loss_param
         self._scales = 1.0 if output_scale is None else output_scale
 
-    def n_entries(self, const int32_t[::1] order):
-        """The number of stored entries of these rows."""
-        cdef Py_ssize_t n = order.shape[0], i
-        cdef int64_t total = 0
-        if not self.sparse or n == 0:
-            return n * self.d
+    def n_features_of(self, const int32_t[::1] order):
+        """The number of features that have an entry in these CSR rows."""
+        cdef Py_ssize_t n = order.shape[0], i, found = 0
+        cdef int64_t p
+        cdef unsigned char[::1] seen = np.zeros(self.d + 1, np.uint8)
+        if not self.sparse:
+            raise ValueError("features are counted in CSR rows only")
+        if n == 0:
+            return 0
         check_aligned(&order[0], sizeof(int32_t))
         _check_order(&order[0], n, self.n)
         for i in range(n):
-            total += self.rows.indptr[order[i] + 1] - self.rows.indptr[order[i]]
-        return total
+            for p in range(self.rows.indptr[order[i]], self.rows.indptr[order[i] + 1]):
+                found += not seen[self.rows.indices[p]]
+                seen[self.rows.indices[p]] = 1
+        return found
 
     cdef int _check_classes(self, Py_ssize_t k) except -1:
         """The multinomial loss takes targets as places in a row of k numbers."""

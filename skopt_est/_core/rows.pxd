@@ -229,7 +229,7 @@ cdef inline void sparse_forward(
     memset(z, 0, count * k * sizeof(real))
     for i in range(count):
         row = start + i if order == NULL else order[start + i]
-        prefetch_entries(rows, order, start + i, n, x)
+        prefetch_entries(rows, order, start + i, n, <real> 0)
         for p in range(rows.indptr[row], rows.indptr[row + 1]):
             j = rows.indices[p]
             x = values[p]

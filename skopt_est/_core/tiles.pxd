@@ -9,6 +9,7 @@ cdef extern from *:
     r"""
     #include <stddef.h>
     #include <stdint.h>
+    #include <string.h>
 
     /* Rows of a tile: with two vectors of columns its sums, the two vectors they are made from and
      * the number at hand fill 32 registers (AVX-512) or 16. Without vectors of gcc's and clang's
@@ -94,11 +95,12 @@ cdef extern from *:
 
     /* tile_sum: c (rows, width vectors) <- start + a (rows, depth) b. The start may be c itself,
      *     or one row for all (start_row = 0). rows and width are constants wherever it is called.
+     * tile_copy: so few numbers that a loop over vectors would cost more.
      * tile_pack: columns of b to a panel (depth, width vectors), zero beyond the last column.
      * tile_product: c (m, n) <- start + a (m, depth) b (depth, n), where start is bias, c if
      *     `add`, or zero; a's element (i, p) is at i a_row + p a_step, and b's likewise. Columns
-     *     of b are read where they are if they lie side by side and fill whole vectors, unless b
-     *     is large and many tiles pass over it. */
+     *     of b are read where they are if they lie side by side, unless b is large and many tiles
+     *     pass over it; a vector that goes on behind the last column has what follows there. */
     #define TILE_FUNCTIONS(T, F) \
     TILE_INLINE void tile_sum##F( \
             int rows, int width, ptrdiff_t depth, const T *a, ptrdiff_t a_row, ptrdiff_t a_step, \
@@ -129,6 +131,17 @@ cdef extern from *:
         switch (2 * rows + width - 1) { \
             TILE_CASES(F) \
         } \
+    } \
+    TILE_INLINE void tile_copy##F(const T *from, ptrdiff_t n, T *to) { \
+        ptrdiff_t j = 0; \
+        for (; j + 4 <= n; j += 4) \
+            memcpy(to + j, from + j, 4 * sizeof(T)); \
+        if (n & 2) { \
+            memcpy(to + j, from + j, 2 * sizeof(T)); \
+            j += 2; \
+        } \
+        if (n & 1) \
+            to[j] = from[j]; \
     } \
     TILE_FUNCTION void tile_pack##F( \
             const T *b, ptrdiff_t b_row, ptrdiff_t b_step, ptrdiff_t depth, ptrdiff_t columns, \
@@ -167,16 +180,22 @@ cdef extern from *:
         for (at = 0; at < n; at += WIDE) { \
             int width = n - at > LANES ? 2 : 1, packed; \
             ptrdiff_t full = width * LANES, columns = n - at < full ? n - at : full; \
-            packed = b_step != 1 || columns < full || \
+            packed = b_step != 1 || \
                 (m > 32 * TILE_ROWS && depth * b_row > TILE_CACHE / (ptrdiff_t) sizeof(T)); \
+            /* Rows of b whose vectors end behind b, so that they can't be read where they are. */ \
+            ptrdiff_t last = packed ? 0 : (full - columns + b_row - 1) / b_row; \
+            if (last * 2 > depth) \
+                packed = 1, last = 0; \
             for (j = 0; j < full; j++) \
                 row[j] = bias != NULL && j < columns ? bias[at + j] : 0; \
-            for (q = 0; q < pieces; q++) { \
-                ptrdiff_t from = depth * q / pieces, length = depth * (q + 1) / pieces - from; \
-                ptrdiff_t t = tiles, rows, v_row = packed ? full : b_row; \
+            for (q = 0; q < pieces + (last > 0); q++) { \
+                ptrdiff_t whole = depth - last, t = tiles, rows; \
+                ptrdiff_t from = q < pieces ? whole * q / pieces : whole; \
+                ptrdiff_t length = (q < pieces ? whole * (q + 1) / pieces : depth) - from; \
+                int pack = packed || q == pieces, onto = add || q; \
+                ptrdiff_t v_row = pack ? full : b_row; \
                 const T *v = b + from * b_row + at * b_step; \
-                int onto = add || q; \
-                if (packed) { \
+                if (pack) { \
                     tile_pack##F(v, b_row, b_step, length, columns, full, panel); \
                     v = panel; \
                 } \
@@ -190,15 +209,17 @@ cdef extern from *:
                             onto ? out : row, onto ? n : 0, out, n); \
                         continue; \
                     } \
-                    for (r = 0; onto && r < rows; r++) \
+                    /* The end of a row's vectors is in the next row: read, and not written. */ \
+                    int within = (i + rows - 1) * n + at + full <= m * n; \
+                    for (r = 0; onto && !within && r < rows; r++) \
                         for (j = 0; j < full; j++) \
                             spare[r * full + j] = j < columns ? out[r * n + j] : 0; \
                     tile_rows##F( \
                         (int) rows, width, length, u, a_row, a_step, v, v_row, \
-                        onto ? spare : row, onto ? full : 0, spare, full); \
+                        !onto ? row : within ? out : spare, !onto ? 0 : within ? n : full, \
+                        spare, full); \
                     for (r = 0; r < rows; r++) \
-                        for (j = 0; j < columns; j++) \
-                            out[r * n + j] = spare[r * full + j]; \
+                        tile_copy##F(spare + r * full, columns, out + r * n); \
                 } \
             } \
         } \
