@@ -31,6 +31,7 @@ cdef enum:
     ROWS_AHEAD = 12
     PREFETCH_BYTES = 512        # of the entries of a sparse row, at most
     CACHE_LINE = 64
+    ENTRIES_AHEAD = 8           # of a sparse row, whose weights are asked for
 
 
 cdef struct Rows:
@@ -169,6 +170,18 @@ cdef inline void prefetch_entries(
     prefetch_lines(<const real*> rows.values + first, <Py_ssize_t> (entries * sizeof(real)))
 
 
+cdef inline void prefetch_weights(
+    const Rows* rows, Py_ssize_t row, int64_t at, const real* w, Py_ssize_t k
+) noexcept nogil:
+    """Ask for the k weights of the entry ENTRIES_AHEAD places after `at`, if the row has one; the
+    first ones of many, which are followed by themselves."""
+    cdef const real* weights
+    if at + ENTRIES_AHEAD < rows.indptr[row + 1]:
+        weights = w + rows.indices[at + ENTRIES_AHEAD] * k
+        skopt_prefetch(weights)
+        skopt_prefetch(weights + min(k, CACHE_LINE // <Py_ssize_t> sizeof(real)))
+
+
 cdef inline void one_forward(
     const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
     const int32_t* place, const real* inv_scale, const real* w, real bias, real* z,
@@ -232,6 +245,7 @@ cdef inline void sparse_forward(
         prefetch_entries(rows, order, start + i, n, <real> 0)
         for p in range(rows.indptr[row], rows.indptr[row + 1]):
             j = rows.indices[p]
+            prefetch_weights(rows, row, p, w, k)
             x = values[p]
             if inv_scale != NULL:
                 x = x * inv_scale[j]
@@ -257,6 +271,7 @@ cdef inline void sparse_backward(
         row = start + i if order == NULL else order[start + i]
         for p in range(rows.indptr[row], rows.indptr[row + 1]):
             j = rows.indices[p]
+            prefetch_weights(rows, row, p, g, k)
             x = values[p]
             if inv_scale != NULL:
                 x = x * inv_scale[j]
