@@ -60,7 +60,9 @@ def test_the_wall_is_one():
     code += "m['ctypes'].string_at(a.ctypes.data, a.nbytes + 1)"
     code = code.format(__file__)
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True)
-    assert done.returncode != 0 and not done.stderr
+    assert done.returncode != 0
+    # nothing of Python's own; a sanitizer tells where
+    assert b"Traceback" not in done.stderr
 
 
 if __name__ == "__main__":
