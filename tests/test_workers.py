@@ -58,7 +58,7 @@ def test_workers_of_joblib(backend, alone):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_fits_at_once_in_threads_on_one_data_set(name, form):
+def test_fits_at_once_in_threads_on_one_data_set(name, form, sparse_steps):
     X, y = data(name, form, n=2000)
     before = [getattr(X, part).copy() for part in ("data", "indices", "indptr") if form == "csr"]
     before = before or [X.copy()]
