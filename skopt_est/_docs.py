@@ -63,7 +63,8 @@ tol : float or "auto", default="auto"
     constant model, and 1e-4 for a score. For "lbfgs" (which takes no notice of
     `n_iter_no_change` unless it stops early) the largest entry of the gradient at which it
     stops, in units of training, where correlations of dense columns are taken out, too; "auto"
-    is 1e-5.
+    is 1e-5. It stops as well where an iteration lowers the objective by less than is lost in its
+    rounding.
 
 verbose : bool or int, default=False
     Print a line each epoch, or every so many: epoch, rate, loss, validation score, and the time
@@ -293,7 +294,8 @@ tol : float, default=1e-4
     An epoch improves if it lowers the least objective so far (early stopping: raises the best
     validation score) by more than this. "lbfgs" (which takes no notice of `n_iter_no_change`
     unless it stops early) stops where the largest entry of the gradient is below it, or where a
-    step lowers the objective by a smaller share than ``2.2e-9 min(1, tol / 1e-4)``.
+    step lowers the objective (one, if it is below) by a smaller share than ``2.2e-9 min(1, tol /
+    1e-4)``, or by less than is lost in its rounding.
 
 warm_start : bool, default=False
     Whether fit goes on from the fit before: with its weights, counters, generator and, for an

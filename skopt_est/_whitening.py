@@ -25,7 +25,9 @@ LEAST_SPREAD, SPREAD_ROWS = 1.1, 256
 # A column with less of its mean square, one, in the sample is taken to be rare.
 SEEN = 0.5
 # Added, as a share of the largest mean square: dependent columns stay positive definite in float32.
-RIDGE = 1e-3
+# A sample of few rows a column underrates the directions with the least in them, so that share is,
+# if larger, this times the columns a row of it.
+RIDGE, RIDGE_OF_SAMPLE = 1e-3, 0.05
 
 
 @dataclass(frozen=True)
@@ -51,23 +53,25 @@ class Coordinates:
             x[:n] = (self.upper @ self._columns(x)).ravel()
         return x
 
-    def leave(self, x: Array) -> Array:
+    def leave(self, x: Array, theta: Array) -> None:
         """theta of x."""
-        return self._solve(x, trans=0)
+        self._solve(x, theta, trans=0)
 
     def gradient(self, g: Array) -> Array:
         """dF/dx of dF/dtheta."""
-        return self._solve(g, trans=1)
+        out = np.empty(len(g))
+        self._solve(g, out, trans=1)
+        return out
 
-    def _solve(self, values: Array, trans: int) -> Array:
-        out = values.astype(np.float64)
+    def _solve(self, values: Array, out: Array, trans: int) -> None:
         n = len(self.root)
         if self.upper is None:
-            out[:n] /= self.root
+            np.divide(values[:n], self.root, out=out[:n], casting="same_kind")
         else:
-            columns = self._columns(out)
-            out[:n] = solve_triangular(self.upper, columns, trans=trans, check_finite=False).ravel()
-        return out
+            columns = self._columns(values.astype(np.float64, copy=False))
+            solved = solve_triangular(self.upper, columns, trans=trans, check_finite=False)
+            out[:n] = solved.ravel()
+        out[n:] = values[n:]
 
     def _columns(self, values: Array) -> Array:
         """The weights as (features, outputs)."""
@@ -91,11 +95,13 @@ def whitener(
     weights = None if row_weight is None else row_weight[rows]
     if passes > 1 and _spread(_sample(X, rows, weights, scaling, SPREAD_ROWS)) < LEAST_SPREAD:
         return None
-    Z = _sample(X, rows, weights, scaling, max(ROWS_PER_COLUMN * d, LEAST_ROWS))
+    size = max(ROWS_PER_COLUMN * d, LEAST_ROWS)
+    Z = _sample(X, rows, weights, scaling, size)
     moments = Z.T @ Z / Z.dtype.type(len(Z))
     found = moments.diagonal()
     missed = np.where(found < SEEN, 1.0 - found, 0.0)
-    moments[np.diag_indices(d)] += missed + penalty + RIDGE * max(1.0, float(found.max()))
+    ridge = max(RIDGE, RIDGE_OF_SAMPLE * d / size) * max(1.0, float(found.max()))
+    moments[np.diag_indices(d)] += missed + penalty + ridge
     return cholesky(moments, overwrite_a=True, check_finite=False).astype(np.float64, order="F")
 
 

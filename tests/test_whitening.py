@@ -40,11 +40,13 @@ def test_correlated_columns_cost_few_iterations():
     assert 3 * fits[0].n_iter_ < fits[1].n_iter_
 
 
-def test_root_is_that_of_the_moments_and_the_penalty():
-    X, _ = correlated(n=_whitening.LEAST_ROWS)
+@pytest.mark.parametrize("n, d, ridge", [(2000, 20, 0.001), (600, 240, 0.006)])
+def test_root_is_that_of_the_moments_and_the_penalty(n, d, ridge):
+    """A twentieth of the columns a row of the sample is added, but a thousandth at least."""
+    X, _ = correlated(n, d)
     Z = (X - X.mean(0)) / X.std(0)
     R = root_of(X, penalty=0.3)
-    expected = Z.T @ Z / len(Z) + (0.3 + _whitening.RIDGE) * np.eye(Z.shape[1])
+    expected = Z.T @ Z / len(Z) + (0.3 + ridge) * np.eye(d)
     np.testing.assert_allclose(R.T @ R, expected, rtol=0, atol=1e-12)
     assert (np.tril(R, -1) == 0).all()
 
@@ -96,7 +98,9 @@ def test_gradients_go_with_the_coordinates(n_outputs):
         coordinates = _whitening.Coordinates(rng.uniform(1, 2, n), upper)
         theta, g = rng.normal(size=(2, size))
         x = coordinates.enter(theta)
-        np.testing.assert_allclose(coordinates.leave(x), theta, rtol=1e-9, atol=1e-12)
+        back = np.empty(size)
+        coordinates.leave(x, back)
+        np.testing.assert_allclose(back, theta, rtol=1e-9, atol=1e-12)
         assert np.abs(x[:n] - theta[:n]).max() > 1e-3
         np.testing.assert_array_equal(x[n:], theta[n:])
         np.testing.assert_allclose(coordinates.gradient(g) @ x, g @ theta, rtol=1e-9)
