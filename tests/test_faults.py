@@ -378,17 +378,25 @@ def test_fit_that_finds_no_memory_leaves_the_fit_before():
     assert len(done.stdout.splitlines()) == 3
 
 
+# block: steps between two looks for signals
+@pytest.mark.parametrize(
+    "by_feature, d, batch_size, block", [(True, 12, 1, 33_024), (False, 2000, 32, 1049)]
+)
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "adam", "rmsprop"])
-def test_sparse_epoch_that_is_interrupted_leaves_the_weights_of_its_steps(name):
+def test_sparse_epoch_that_is_interrupted_leaves_the_weights_of_its_steps(
+    name, by_feature, d, batch_size, block
+):
     """Of all features, up to the last step: a penalty shrinks them in each."""
-    n, d, block = 400_000, 12, 33_024  # block: steps between two looks for signals
+    n = 400_000
+    n_steps = n // batch_size
     rate = 0.5 if name == "adagrad" else 0.003
     rng = np.random.default_rng(0)
     X = csr_matrix((np.ones(n, np.float32), rng.integers(0, d, n), np.arange(n + 1)), (n, d))
     solver, order = solvers.SOLVERS[name](), np.arange(n, dtype=np.int32)
     network = engine.Network((d, 1))
     data = engine.Data(X, rng.random((n, 1), np.float32), engine.LOSS_CODES["squared_error"])
-    coefficients = solver.coefficients(np.arange(1.0, n + 1), np.full(n, rate), np.zeros(4))
+    age = np.arange(1.0, n_steps + 1)
+    coefficients = solver.coefficients(age, np.full(n_steps, rate), np.zeros(4))
     momentum = solver.momentum_of(coefficients)
 
     def weights_after(steps, seconds=0.0):
@@ -397,15 +405,16 @@ def test_sparse_epoch_that_is_interrupted_leaves_the_weights_of_its_steps(name):
         strengths = np.zeros(d, np.float32), np.full(d, 0.3, np.float32)
         model = engine.Model(theta, slots, network, *strengths, solver.hyper())
         scratch, options = engine.Scratch(data, network), {}
-        if momentum is not None:
+        if by_feature and momentum is not None:
             tail = engine.momentum_tail(momentum.weights[:steps], momentum.ratio)
             options = {"tail": tail, **momentum._asdict()}
             del options["weights"]
         try:
             signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
             engine.run_epoch(
-                *(data, model, scratch, order[:steps], 1, coefficients[:steps]),
-                by_feature=True,
+                *(data, model, scratch, order[: steps * batch_size], batch_size),
+                coefficients[:steps],
+                by_feature=by_feature,
                 **options,
             )
         except KeyboardInterrupt:
@@ -417,9 +426,10 @@ def test_sparse_epoch_that_is_interrupted_leaves_the_weights_of_its_steps(name):
     before = signal.signal(signal.SIGVTALRM, signal.default_int_handler)
     try:
         # Too early, it finds no step made; too late, all of them.
-        tried = (weights_after(n, seconds) for seconds in np.geomspace(0.001, 1.0, 40))
+        tried = (weights_after(n_steps, seconds) for seconds in np.geomspace(0.001, 1.0, 40))
         interrupted = next(theta for theta in tried if theta is not None and theta.any())
     finally:
         signal.signal(signal.SIGVTALRM, before)
-    off = [np.abs(weights_after(steps) - interrupted).max() for steps in range(block, n, block)]
+    looks = range(block, n_steps, block)
+    off = [np.abs(weights_after(steps) - interrupted).max() for steps in looks]
     assert min(off) < 2e-6 < 2e-5 < sorted(off)[1]
