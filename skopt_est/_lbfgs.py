@@ -11,9 +11,10 @@ from skopt_est._trainer import Diverged, Trainer
 from skopt_est._whitening import Coordinates
 
 Array = np.ndarray
-# F is known to so many units of its type's precision, and below this share of its start to so many
-# of that: an iteration that brings less was the last. (scipy's own rule takes any F for one at
-# least, and would end a fit at 0.04 that can be told almost without loss.)
+# F is known to so many units of its type's precision, and below this share of a constant model's (or
+# of its start, if that is less) to so many of that: an iteration that brings less was the last.
+# (scipy's own rule takes any F for one at least, and would end a fit at 0.04 that can be told almost
+# without loss.)
 ROUNDING, LEAST_SHARE = 16, 1e-3
 
 
@@ -101,7 +102,8 @@ def run(
             escaped = error
             raise
         before, reached = reached, intermediate_result.fun
-        settled = before - reached <= rounding * max(abs(reached), LEAST_SHARE * abs(first))
+        known_to = rounding * max(abs(reached), LEAST_SHARE * min(abs(first), typical))
+        settled = reached == 0 or before - reached <= known_to
         if settled or stopped():
             raise StopIteration
 
@@ -114,6 +116,7 @@ def run(
         start[:n] = np.maximum(start[:n], 0)
         bounds = [(0, None)] * n + [(None, None)] * (size - n) + [(0, None)] * n
     rounding = ROUNDING * float(np.finfo(theta.dtype).eps)
+    typical = settings.magnitude / float(np.mean(objective.unit))  # F in the units of fun
     if objective.loss.kinked:  # a kink leaves no gradient to tell the minimum by
         ftol = 1e-7
     options = {"maxiter": max_iter, "maxfun": max_fun or 20 * max_iter, "gtol": gtol, "ftol": ftol}

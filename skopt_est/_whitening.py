@@ -26,7 +26,7 @@ LEAST_SPREAD, SPREAD_ROWS = 1.1, 256
 SEEN = 0.5
 # Added, as a share of the largest mean square: dependent columns stay positive definite in float32.
 # A sample of few rows a column underrates the directions with the least in them, so that share is,
-# if larger, this times the columns a row of it.
+# if larger, this times the columns a row of it (of a full one: repeated rows are weights).
 RIDGE, RIDGE_OF_SAMPLE = 1e-3, 0.05
 
 

@@ -265,18 +265,3 @@ def test_full_batch_solvers_warn_when_they_run_out_of_iterations():
         with pytest.warns(ConvergenceWarning, match="max_iter"):
             short = estimator("binary", solver, max_iter=2, **PENALTIES["l2"]).fit(X, y)
         assert F.gap(short, best) > 1e-6
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_lbfgs_goes_on_where_the_objective_is_small(seed):
-    """Classes that can be told almost without loss: an iteration that brings a millionth is a
-    hundredth of what is left."""
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(400, 20)) @ rng.normal(size=(20, 30)) + 0.3 * rng.normal(size=(400, 30))
-    y = (X @ rng.normal(size=30) + 2 * rng.normal(size=400) > 0).astype(int)
-    X = X.astype(np.float32)
-    F = Objective(X, y, "log_loss", alpha=1e-6)
-    best = F.minimise()
-    assert best.value < 0.01
-    fit = LogisticRegression(solver="lbfgs", alpha=1e-6, tol=1e-6, max_iter=1000).fit(X, y)
-    assert F.gap(fit, best) <= 2e-3

@@ -42,7 +42,7 @@ def test_correlated_columns_cost_few_iterations():
 
 @pytest.mark.parametrize("n, d, ridge", [(2000, 20, 0.001), (600, 240, 0.006)])
 def test_root_is_that_of_the_moments_and_the_penalty(n, d, ridge):
-    """A twentieth of the columns a row of the sample is added, but a thousandth at least."""
+    """A twentieth of the columns a row of a full sample is added, a thousandth at least."""
     X, _ = correlated(n, d)
     Z = (X - X.mean(0)) / X.std(0)
     R = root_of(X, penalty=0.3)
