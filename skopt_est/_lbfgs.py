@@ -11,10 +11,10 @@ from skopt_est._trainer import Diverged, Trainer
 from skopt_est._whitening import Coordinates
 
 Array = np.ndarray
-# F is known to so many units of its type's precision, and below this share of a constant model's (or
-# of its start, if that is less) to so many of that: an iteration that brings less was the last.
-# (scipy's own rule takes any F for one at least, and would end a fit at 0.04 that can be told almost
-# without loss.)
+# F is known to so many units of its type's precision, and below this share of a constant model's
+# (or of its start, if that is less) to so many of that: an iteration that brings less was the
+# last. (scipy's own rule takes any F for one at least, and would end a fit at 0.04 that can be told
+# almost without loss.)
 ROUNDING, LEAST_SHARE = 16, 1e-3
 
 

@@ -25,7 +25,7 @@ from scipy import sparse
 
 from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor
 from skopt_est._core import available, get_engine
-from skopt_est.solvers import SOLVERS
+from skopt_est.solvers import LINEAR_SOLVERS, SOLVERS
 
 CLEAR = (
     *(ValueError, TypeError, OverflowError, AttributeError, BufferError, KeyError, IndexError),
@@ -170,6 +170,7 @@ def predict(rng, engine):
             "coefs": [rng.normal(size=shape).astype(X.dtype) for shape in shapes],
             "intercepts": [rng.normal(size=b).astype(X.dtype) for _, b in shapes],
             "activations": sound["network"]["activations"],
+            "finite_only": bool(rng.random() < 0.5),
         },
     )
     engine.predict(**calls["predict"])
@@ -244,9 +245,10 @@ def fit(rng, engine):
         y = scale(rng, y)
     if weight is not None and rng.random() < 0.5:
         weight = scale(rng, weight)
-    solvers = [name for name in SOLVERS if name != "adamw"]
+    linear = cls in (LinearRegression, LogisticRegression)
+    solvers = LINEAR_SOLVERS if linear else SOLVERS
     params = {
-        "solver": str(rng.choice(solvers)),
+        "solver": str(rng.choice(list(solvers))),
         "learning_rate_init": 10.0 ** rng.uniform(-12, 12) if rng.random() < 0.5 else "auto",
         "alpha": float(rng.choice([0.0, 1e-4, 1e300, 5e-324, 1e12])),
         "l1_ratio": float(rng.choice([0.0, 0.5, 1.0])),
@@ -254,10 +256,10 @@ def fit(rng, engine):
         "max_iter": int(rng.integers(1, 8)),
         "random_state": 0,
     }
-    if cls in (MLPRegressor, MLPClassifier):
-        params["hidden_layer_sizes"] = (3,)
-    else:
+    if linear:
         params["precondition"] = bool(rng.random() < 0.7)
+    else:
+        params["hidden_layer_sizes"] = (3,)
     if cls is LinearRegression:
         losses = ["squared_error", "huber", "quantile", "poisson", "absolute_error", "gamma"]
         params["loss"] = str(rng.choice(losses))

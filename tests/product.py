@@ -153,6 +153,8 @@ def cases(draw, kinds=tuple(ESTIMATORS), solvers=(*EPOCHWISE, "lbfgs"), schedule
     """Settings of an estimator and what its data are like."""
     one_of = lambda *values: draw(st.sampled_from(values))  # noqa: E731
     kind, solver = one_of(*kinds), one_of(*solvers)
+    if solver == "adam" and kind not in LINEAR:
+        solver = one_of("adam", "adamw")
     params = {
         "solver": solver,
         "alpha": one_of(0.0, 1e-4, 0.1, 100.0),
@@ -178,6 +180,8 @@ def cases(draw, kinds=tuple(ESTIMATORS), solvers=(*EPOCHWISE, "lbfgs"), schedule
         if solver != "lbfgs":
             params["dropout"] = one_of(0.0, 0.0, 0.5)
             params["max_grad_norm"] = one_of(None, 1.0)
+        if solver == "adamw":
+            params["weight_decay"] = one_of(0.01, 0.5)
     return {
         "kind": kind,
         "params": params,

@@ -104,6 +104,31 @@ def test_any_rate(kind, solver, dtype, form, rate):
         assert len(est.loss_curve_) == est.n_iter_ and np.isfinite(est.loss_curve_).all()
 
 
+@pytest.mark.parametrize("rate", [1e-12, 1e12])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("kind, solver", [case for case in CASES if case[1] != "lbfgs"])
+def test_any_rate_of_partial_fit(kind, solver, form, rate):
+    """Each call ends in finite weights, or in an error and the call before it."""
+    X, y = data(kind)
+    est = model(kind, solver=solver, learning_rate_init=rate, batch_size=8, alpha=0.0)
+    classes = {} if kind in ("linear", "poisson", "network") else {"classes": np.unique(y)}
+    for _ in range(4):
+        before, message = dict(vars(est)), None
+        try:
+            est.partial_fit(form(X), y, **classes)
+        except ValueError as error:
+            message = str(error)
+        if message is not None:
+            assert rate > 1 and re.search(ADVICE, message)
+            assert vars(est).keys() == before.keys()
+            break
+        assert np.isfinite(weights_of(est)).all() and np.isfinite(est._state["slots"]).all()
+    if hasattr(est, "t_"):
+        assert np.isfinite(weights_of(est)).all()
+        with np.errstate(over="ignore"):  # exp of what poisson predicts
+            assert not np.isnan(est.predict(form(X))).any()
+
+
 @pytest.mark.parametrize("scale", [1e-150, 1e-12, 1e12, 1e150])
 @pytest.mark.parametrize("kind, solver", CASES)
 def test_any_scale_of_the_columns(kind, solver, scale):

@@ -250,6 +250,60 @@ def test_interrupt_ends_a_search(n_jobs):
     assert not hasattr(search, "best_estimator_") and not hasattr(search, "cv_results_")
 
 
+def calm(progress):
+    return 1.0
+
+
+class Interrupted:
+    """A schedule that is interrupted once a training has come so far."""
+
+    def __init__(self, progress):
+        self.progress = progress
+
+    def __call__(self, progress):
+        if progress >= self.progress:
+            raise KeyboardInterrupt
+        return 1.0
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("progress", [0.0, 0.3, 0.8])
+def test_interrupt_at_an_epoch_of_a_later_candidate_ends_a_search(progress, n_jobs):
+    X, y = data(LogisticRegression)
+    grid = {"learning_rate": [calm, Interrupted(progress)]}
+    est = model(LogisticRegression, max_iter=10)
+    search = GridSearchCV(est, grid, cv=2, n_jobs=n_jobs, error_score=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        fit(search, X, y)
+    assert not hasattr(search, "best_estimator_") and not hasattr(search, "cv_results_")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_interrupt_at_a_random_step_of_a_search(seed):
+    """Of any candidate, or of the fit of the best one."""
+    X, y = data(LogisticRegression)
+    steps = []
+
+    def rate(progress):
+        steps.append(progress)
+        if len(steps) == last:
+            raise KeyboardInterrupt
+        return 1.0
+
+    est = model(LogisticRegression, learning_rate=rate)
+    search = GridSearchCV(est, {"alpha": [0.1, 1.0]}, cv=2, error_score=0.0)
+    last = None
+    fit(search, X, y)
+    n_refit = EPOCHS * ROWS // 12
+    first = len(steps) - n_refit if seed == 0 else 0
+    last = first + 1 + random.Random(seed).randrange(len(steps) - first)
+    steps.clear()
+    again = clone(search)
+    with pytest.raises(KeyboardInterrupt):
+        fit(again, X, y)
+    assert hasattr(search, "cv_results_") and not hasattr(again, "cv_results_")
+
+
 SEARCH = """
 import os, signal, sys
 import numpy as np
@@ -297,12 +351,17 @@ def test_ctrl_c_in_a_terminal_ends_a_search(n_jobs):
 # -- memory --------------------------------------------------------------------------------------
 
 
+ALLOCATING = [
+    *((cls, solver, np.asarray) for cls in EVERY for solver in ("gd", "adam", "lbfgs")),
+    *((cls, solver, csr_matrix) for cls in EVERY for solver in ("sgd", "adagrad")),
+]
+
+
 @pytest.mark.parametrize("warm_start", [False, True])
-@pytest.mark.parametrize(
-    ("cls", "solver"), [(c, s) for c in EVERY for s in ("gd", "adam", "lbfgs")]
-)
-def test_lack_of_memory_at_any_line_leaves_the_fit_before(cls, solver, warm_start):
+@pytest.mark.parametrize(("cls", "solver", "form"), ALLOCATING)
+def test_lack_of_memory_at_any_line_leaves_the_fit_before(cls, solver, form, warm_start):
     X, y = data(cls)
+    X = form(X)
     est = fit(model(cls, solver=solver, warm_start=warm_start), X, y)
     before, digest = dict(vars(est)), joblib.hash(vars(est))
     expected = est.predict(X)
@@ -319,6 +378,29 @@ def test_lack_of_memory_at_any_line_leaves_the_fit_before(cls, solver, warm_star
                 est.__dict__ = dict(before)
         assert_untouched(est, before, digest)
         np.testing.assert_array_equal(est.predict(X), expected)
+
+
+@pytest.mark.parametrize(
+    ("cls", "solver", "form"), [case for case in ALLOCATING if case[1] != "lbfgs"]
+)
+def test_lack_of_memory_in_partial_fit_leaves_the_call_before_or_its_own_epoch(cls, solver, form):
+    X, y = data(cls)
+    X = form(X)
+    est = model(cls, solver=solver, max_iter=1)
+    classes = {} if cls in (LinearRegression, MLPRegressor) else {"classes": np.unique(y)}
+    again = clone(est)
+    with AtLine(None, None) as counter:
+        again.partial_fit(X, y, **classes)
+    est.partial_fit(X, y, **classes)
+    before, digest = dict(vars(est)), joblib.hash(vars(est))
+    numbers = random.Random(0).sample(range(10, counter.lines), 15)
+    for number in numbers:
+        with AtLine(number, Fault) as fault, contextlib.suppress(Fault):
+            est.partial_fit(X, y)
+        if est.t_ > before["t_"]:  # the epoch was complete
+            assert not {"_validate", "_steps"} & set(fault.places)
+            est.__dict__ = dict(before)
+        assert_untouched(est, before, digest)
 
 
 LIMITED = """
