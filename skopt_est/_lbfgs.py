@@ -15,7 +15,7 @@ Array = np.ndarray
 # (or of its start, if that is less) to so many of that: an iteration that brings less was the
 # last. (scipy's own rule takes any F for one at least, and would end a fit at 0.04 that can be told
 # almost without loss.)
-ROUNDING, LEAST_SHARE = 16, 1e-3
+ROUNDING, LEAST_SHARE = 32, 1e-3
 
 
 def run(
