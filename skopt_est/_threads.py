@@ -2,71 +2,105 @@
 
 More of them would add in another order, and with two a product of the sizes that occur here can
 take a hundred times longer. The limit belongs to the process, so it is shared by all fits under
-way: the first one sets it, the last one puts back what it found.
+way: the first one sets it, the last one puts back what it found. (Of BLAS on OpenMP it belongs to a
+thread.)
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
 # a dependency of scikit-learn
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import LibController, ThreadpoolController
 
-_lock = threading.Lock()
-# entries of one_blas_thread that are not left yet, by thread
-_users: Counter[int] = Counter()
-_limit: Any = None
+Numbers = list[tuple[LibController, int]]
+
+# Re-entrant, as a signal's handler may fit or predict where its thread holds the lock.
+_lock = threading.RLock()
+# the thread of each entry of one_blas_thread that is not left yet
+_entries: dict[object, int] = {}
+# the number of threads that each BLAS had before the first entry
+_found: Numbers = []
 
 
 @cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
+def _libraries() -> tuple[list[LibController], list[LibController]]:
+    """Those whose number is the process's, and those where each thread has its own."""
+    every = ThreadpoolController().select(user_api="blas").lib_controllers
+    own = [library for library in every if getattr(library, "threading_layer", "") == "openmp"]
+    return [library for library in every if library not in own], own
+
+
+def _numbers(libraries: list[LibController]) -> Numbers:
+    found = [(library, library.get_num_threads()) for library in libraries]
+    return [(library, number) for library, number in found if number is not None]
+
+
+def _set(library: LibController, number: int) -> None:
+    # Where the number is the process's, threadpoolctl 3.7 does nothing, and doesn't say so, while a
+    # limit of another thread is under way. Ours has to hold, and be lifted, by whoever is last.
+    getattr(library, "_real_set_num_threads", library.set_num_threads)(number)
+
+
+# An interruption may come at any call below. So numbers are written down before the first is
+# changed, and forgotten after the last is put back; each function can be called again.
+
+
+def _limit() -> None:
+    global _found
+    found = _numbers(_libraries()[0])
+    if not _found:  # nor has a handler written them down meanwhile
+        _found = found
+    for library, _ in _found:
+        _set(library, 1)
 
 
 def _lift() -> None:
-    global _limit
-    if _limit is not None:
-        limit, _limit = _limit, None
-        limit.__exit__(None, None, None)
+    global _found
+    for library, number in _found:
+        _set(library, number)
+    _found = []
+
+
+def _leave(entry: object, own: Numbers) -> None:
+    with _lock:
+        _entries.pop(entry, None)
+        if not _entries:
+            _lift()
+    for library, number in own:
+        _set(library, number)
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Run the block with BLAS limited to one thread."""
-    global _limit
-    thread = threading.get_ident()
-    counted = False
+    entry, own = object(), Numbers()
     try:
         with _lock:
-            if _limit is None:
-                limit = _controller().limit(limits=1, user_api="blas")
-                limit.__enter__()
-                _limit = limit
-            # nothing is called in between that an interruption could come from
-            _users[thread] += 1
-            counted = True
+            _entries[entry] = threading.get_ident()
+            _limit()
+        own = _numbers(_libraries()[1])
+        for library, _ in own:
+            _set(library, 1)
         yield
     finally:
-        with _lock:
-            if counted:
-                _users[thread] -= 1
-                if _users[thread] == 0:
-                    del _users[thread]
-            if not _users:
-                _lift()
+        try:
+            _leave(entry, own)
+        except BaseException:
+            _leave(entry, own)
+            raise
 
 
 def _after_fork_in_child() -> None:
     """Of the threads of the parent only the one that forked is here."""
-    for thread in set(_users) - {threading.get_ident()}:
-        del _users[thread]
-    if not _users:
+    here = threading.get_ident()
+    for entry in [entry for entry, thread in _entries.items() if thread != here]:
+        del _entries[entry]
+    if not _entries:
         _lift()
     _lock.release()
 

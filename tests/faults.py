@@ -8,10 +8,11 @@ import warnings
 
 import joblib
 import numpy as np
+import threadpoolctl
 from sklearn.exceptions import ConvergenceWarning
 
 import skopt_est
-from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor
+from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor, _threads
 
 PACKAGE = os.path.dirname(skopt_est.__file__)
 EPOCHS, ROWS = 4, 48
@@ -39,10 +40,16 @@ class AtLine:
     def __exit__(self, *_):
         sys.settrace(self.before)
 
-    def trace(self, frame, event, argument):
+    def watches(self, code):
         # Python looks for signals after calls only, so not on the way out of a lock's block.
-        name = frame.f_code.co_filename
-        if not name.startswith(PACKAGE) or name.endswith("_threads.py"):
+        name = code.co_filename
+        return name.startswith(PACKAGE) and not name.endswith("_threads.py")
+
+    def act(self):
+        raise self.error
+
+    def trace(self, frame, event, argument):
+        if not self.watches(frame.f_code):
             return None
         if event == "line":
             self.lines += 1
@@ -50,8 +57,16 @@ class AtLine:
                 while frame is not None:
                     self.places.append(frame.f_code.co_name)
                     frame = frame.f_back
-                raise self.error
+                self.act()
         return self.trace
+
+
+class WithinTheLimit(AtLine):
+    """At a line of those that limit BLAS to one thread and lift that, threadpoolctl's too."""
+
+    def watches(self, code):
+        ours = code.co_filename == _threads.__file__ and code.co_name in ("_limit", "_lift")
+        return ours or code.co_filename == threadpoolctl.__file__
 
 
 def data(cls, shift=0.0):

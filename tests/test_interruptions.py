@@ -15,6 +15,7 @@ from faults import (
     ROWS,
     SOLVERS,
     AtLine,
+    WithinTheLimit,
     assert_untouched,
     data,
     fit,
@@ -25,8 +26,9 @@ from faults import (
 from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from skopt_est import LogisticRegression, MLPClassifier, solvers
+from skopt_est import LogisticRegression, MLPClassifier, _threads, solvers
 from skopt_est._core import engine
 
 
@@ -266,6 +268,48 @@ def test_ctrl_c_in_a_terminal_ends_a_search(n_jobs):
         if search.poll() is None:
             os.killpg(search.pid, signal.SIGKILL)
     assert output.splitlines()[-1] == b"interrupted"
+
+
+def blas_threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+@pytest.fixture
+def blas_of_two_threads():
+    with threadpool_limits(2, user_api="blas"):
+        limit_and_lift(WithinTheLimit(None, None))  # the libraries are looked for once
+        yield blas_threads()
+
+
+def limit_and_lift(fault):
+    with fault, _threads.one_blas_thread():
+        pass
+    return fault.lines
+
+
+def test_interrupt_while_the_threads_of_blas_change(blas_of_two_threads):
+    n_lines = limit_and_lift(WithinTheLimit(None, None))
+    assert set(blas_of_two_threads) == {2} and n_lines > 20
+    for number in range(1, n_lines + 1):
+        with pytest.raises(KeyboardInterrupt):
+            limit_and_lift(WithinTheLimit(number, KeyboardInterrupt()))
+        assert blas_threads() == blas_of_two_threads and not _threads._entries
+
+
+class Handler(WithinTheLimit):
+    """A signal's handler that fits, as it were."""
+
+    def act(self):
+        with _threads.one_blas_thread():
+            self.seen = blas_threads()
+
+
+def test_handler_that_fits_while_the_threads_of_blas_change(blas_of_two_threads):
+    for number in range(1, limit_and_lift(WithinTheLimit(None, None)) + 1):
+        handler = Handler(number, None)
+        limit_and_lift(handler)
+        assert set(handler.seen) == {1}
+        assert blas_threads() == blas_of_two_threads
 
 
 # block: steps between two looks for signals

@@ -221,3 +221,49 @@ def test_fork_waits_for_a_thread_that_changes_the_limit():
         thread.join()
         print("through")
     """)
+
+
+def test_last_of_the_fits_in_threads_lifts_the_limit_of_the_first():
+    run_script("""
+        threads, seen = blas_threads(), []
+        first_inside, last_inside, first_out, last_out = (threading.Event() for _ in range(4))
+
+        def fit(inside, before_leaving):
+            def waiting(progress):
+                inside.set()
+                before_leaving.wait()
+                seen.extend(blas_threads())
+                return 1.0
+
+            model("LinearRegression", "adam", learning_rate=waiting).fit(*data("LinearRegression"))
+
+        def first():
+            fit(first_inside, last_inside)
+            first_out.set()
+            last_out.wait()  # threadpoolctl asks whether the thread is alive
+
+        thread = threading.Thread(target=first)
+        thread.start()
+        first_inside.wait()
+        fit(last_inside, first_out)
+        assert set(seen) == {1} and blas_threads() == threads
+        last_out.set()
+        thread.join()
+
+        with threadpool_limits(2, user_api="blas"):  # another thread's
+            thread = threading.Thread(target=fit, args=(first_inside, first_out))
+            thread.start()
+            thread.join()
+        assert set(seen) == {1} and blas_threads() == threads
+        print("through")
+    """)
+
+
+def test_fork_by_a_handler_where_its_thread_changes_the_limit():
+    run_script("""
+        expected, threads = result(), blas_threads()
+        with _threads._lock:
+            assert in_child(lambda: differs(expected) or blas_threads() != threads) == 0
+        assert not differs(expected) and blas_threads() == threads
+        print("through")
+    """)
