@@ -30,7 +30,6 @@ import sklearn.neural_network
 import sklearn.utils.estimator_checks
 import threadpoolctl
 from sklearn.base import is_classifier
-from sklearn.exceptions import ConvergenceWarning
 
 # Where glibc's fenv_t has the control register, and the bits of it that are not flags of what has
 # happened: rounding, masks of exceptions, flush to zero, subnormal inputs as zero
@@ -144,20 +143,22 @@ def make_failures():
 
 
 def main():
+    raised = []
+
+    def note(message, *_):
+        raised.append(str(message))
+
+    # Not by a context, whose end would undo what the package does to them.
+    warnings.showwarning = note
+    warnings.simplefilter("always")
     found = {"before": process()}
-    with warnings.catch_warnings(record=True) as raised:
-        warnings.simplefilter("always")
-        import skopt_est  # noqa: F401
-    found["after import"] = process()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fits = make_fits()
+    import skopt_est  # noqa: F401
+
+    found["after import"], messages = process(), list(raised)
+    fits = make_fits()
     found["after fits"] = process()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        failures = make_failures()
+    failures = make_failures()
     found["after failures"] = process()
-    messages = [str(warning.message) for warning in raised]
     print(json.dumps({**found, "raised": messages, "fits": fits, "failures": failures}))
 
 

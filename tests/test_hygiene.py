@@ -55,6 +55,29 @@ def test_import_is_silent_and_the_probe_did_fit_and_fail(probe):
     assert probe["failures"] == ["KeyboardInterrupt", "OSError", "ValueError", "ValueError"] * 2
 
 
+@pytest.mark.parametrize(
+    "change, name",
+    [
+        ("warnings.simplefilter('ignore', UserWarning)", "warning filters"),
+        ("setattr(warnings, 'showwarning', print)", "showwarning"),
+        ("numpy.seterr(all='raise')", "numpy's errors"),
+        ("os.environ.update(OMP_NUM_THREADS='3')", "environment"),
+    ],
+)
+def test_probe_sees_what_fits_would_change(change, name):
+    found = run(
+        "-c",
+        "import numpy, os, sys, warnings\n"
+        f"sys.path.insert(0, {os.path.dirname(hygiene_probe.__file__)!r})\n"
+        "import hygiene_probe\n"
+        f"hygiene_probe.make_fits = lambda: str({change})\n"
+        "hygiene_probe.make_failures = lambda: []\n"
+        "hygiene_probe.main()",
+    )
+    before, after = found["before"], found["after fits"]
+    assert [key for key in before if before[key] != after[key]] == [name]
+
+
 def test_probe_sees_the_control_register():
     """Rounding upward changes what is read, so that an unchanged value tells something."""
     libc = ctypes.CDLL(None)
