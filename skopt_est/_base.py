@@ -350,6 +350,8 @@ class OptimizerEstimator(CallbackSupportMixin, StoredEstimator, metaclass=ABCMet
             trainer.run_one_epoch()
         else:
             trainer.run()
+        if trainer.record.warning is not None:
+            trainer.record.warning += problem.caution()
 
     @abstractmethod
     def _lbfgs_options(self, problem: Problem) -> dict[str, Any]:

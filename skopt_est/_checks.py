@@ -36,6 +36,8 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, dtype: Any, name: str = "
         X = validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=dtype, order="C")
     except ValueError as error:
         raise ValueError(_located(X, name, error)) from error
+    except np.exceptions.DTypePromotionError as error:
+        raise TypeError(_located(X, name, error)) from error
     return canonical(X) if issparse(X) else aligned(X)
 
 
@@ -80,16 +82,18 @@ def check_rows_and_targets(
         elif not any(re.search(rf"\b{name}\b", text) for name in names):
             text = f"{names[0]}, {names[1]}: {text}"
         raise ValueError(text) from error
+    except np.exceptions.DTypePromotionError as error:
+        raise TypeError(_located(X, names[0], error)) from error
     if issparse(y_valid):
         y_valid = y_valid.toarray()
     X_valid = canonical(X_valid) if issparse(X_valid) else aligned(X_valid)
     return X_valid, aligned(y_valid)
 
 
-def _located(X: Any, name: str, error: ValueError) -> str:
+def _located(X: Any, name: str, error: Exception) -> str:
     """The error's text; where it is a failed conversion, with the column that did not convert."""
     text = str(error)
-    if not text.startswith("could not convert"):
+    if not text.startswith("could not convert") and isinstance(error, ValueError):
         return text if name == "X" or re.search(rf"\b{name}\b", text) else f"{name}: {text}"
     columns = getattr(X, "columns", None)
     values = np.asarray(X, dtype=object)
@@ -115,7 +119,7 @@ def _missing(X: Any) -> str | None:
 
 def native(X: Any) -> Any:
     """Floats in the processor's order of bytes: float32 in the other order is float32, too."""
-    if isinstance(X, np.ndarray) and X.dtype.kind == "f" and not X.dtype.isnative:
+    if (issparse(X) or isinstance(X, np.ndarray)) and X.dtype.kind == "f" and not X.dtype.isnative:
         return X.astype(X.dtype.newbyteorder("="))
     return X
 
@@ -127,8 +131,11 @@ def aligned(array: Array) -> Array:
 
 
 def canonical(X: Any) -> Any:
-    """CSR without duplicate entries and with 32-bit column indices; the user's own matrix
-    where it is so already."""
+    """CSR without duplicate entries and with 32-bit column indices; the user's own arrays
+    where they are so already."""
+    # A matrix of its own: looking at one may replace its arrays, and one that was looked at says
+    # what it was like then.
+    X = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
     # Indices are trusted in compiled code: a bad one would write where it points to.
     X.check_format(full_check=True)
     if not X.has_canonical_format:

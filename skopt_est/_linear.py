@@ -123,6 +123,9 @@ class LinearEstimator(OptimizerEstimator):
         if n_polish := self._n_polish(partial, trainer.record):
             curvature = problem.parameter_curvature()
             theta = polish(problem.objective, theta, curvature, n_polish)
+        if lost := problem.lost_digits(theta):
+            record = trainer.record
+            record.warning = lost if record.warning is None else f"{record.warning} {lost}"
         return theta
 
     def _n_polish(self, partial: bool, record: Record) -> int:

@@ -17,6 +17,8 @@ from skopt_est._problem import Problem, Targets
 from skopt_est._scaling import Scaling
 
 Array = np.ndarray
+# The share of a prediction's variation that rounding may take without a word
+ROUNDED_OFF = 0.05
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,28 @@ class LinearProblem(Problem):
         bound = self._mean_curvature()
         penalty = objective.l2.reshape(d, -1).mean(axis=1) / max(bound, 1e-12)
         return _whitening.whitener(self.X, self.rows, self.weights, self.scaling, penalty)
+
+    def lost_digits(self, theta: Array) -> str:
+        """Which column rounds off what was learned: training is centred, but predictions are sums
+        in the user's units. Nothing, if none does."""
+        shift, scale, eps = self.scaling.shift, self.scaling.scale, np.finfo(self.X.dtype).eps
+        if shift is None or scale is None:
+            return ""
+        (U,) = self.objective.layout.weights(theta)
+        off_centre = np.abs(U * (shift / scale)[:, None])
+        learned = np.sqrt(np.square(U, dtype=np.float64).sum(axis=0))
+        share = np.zeros_like(learned)
+        np.divide(eps * off_centre.sum(axis=0), learned, out=share, where=learned > 0)
+        if share.max() <= ROUNDED_OFF:
+            return ""
+        j = int(np.argmax(off_centre.max(axis=1)))
+        times = abs(shift[j] / scale[j])
+        precise = "" if eps < 1e-10 else ', or fit in double precision (dtype="float64")'
+        return (
+            f"Column {j} of X has a mean {times:.0e} times its deviation, so that "
+            f"{self.X.dtype.name} rounds predictions by {share.max():.0%} of what they vary. "
+            f"Subtract a constant from that column{precise}."
+        )
 
     def parameter_curvature(self) -> Array:
         """The objective's second derivative in each parameter alone, near a constant model."""

@@ -17,6 +17,8 @@ from skopt_est._problem import Problem, Targets
 from skopt_est._scaling import Scaling
 
 Array = np.ndarray
+# Beyond it an output can't be reached in some hundreds of steps of the usual rates.
+LARGE_TARGET = 1e3
 
 
 class Architecture(NamedTuple):
@@ -121,10 +123,24 @@ class NetworkProblem(Problem):
         return drawn
 
     def magnitude(self):
-        loss, Y = self.targets.loss, self.scaling.targets(self.targets.Y)
+        loss, (mean, deviation) = self.targets.loss, self._target_moments()
+        return loss.magnitude(mean, deviation) * _output_scale(loss, len(mean))
+
+    def _target_moments(self) -> tuple[Array, Array]:
+        """Means and deviations of the targets, in training's units."""
+        Y = self.scaling.targets(self.targets.Y)
         mean, square = moments.column_moments(Y, self.rows, self.weights, True)
-        size = loss.magnitude(mean, _scaling.deviations(square, mean))
-        return size * _output_scale(loss, Y.shape[1])
+        return mean, _scaling.deviations(square, mean)
+
+    def caution(self):
+        loss, size = self.targets.loss, float(np.max(np.abs(self._target_moments())))
+        if loss.name.startswith("log_loss") or size <= LARGE_TARGET:
+            return ""
+        remedy = "set standardize_target=True" if loss.standardizes else "divide it by a constant"
+        return (
+            f" The target has numbers of about {size:.0e}, and a network begins near "
+            f"{0 if loss.standardizes else 1}: {remedy}."
+        )
 
     def automatic_rate(self, solver, batch_size):
         return solver.network_rate

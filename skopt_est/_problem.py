@@ -60,6 +60,10 @@ class Problem(ABC):
     def automatic_rate(self, solver: Solver, batch_size: int) -> float:
         """learning_rate_init="auto"."""
 
+    def caution(self) -> str:
+        """What about the data may have kept a training from its minimum, with a space before it."""
+        return ""
+
     def held_out(self, X: Any, Y: Array, rows: Array, weights: Array | None) -> Objective:
         """The objective's loss over other rows: `loss_value` is what is asked of it."""
         weights = _targets.with_class_factors(weights, self.targets.class_factors, Y)

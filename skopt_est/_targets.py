@@ -73,7 +73,19 @@ def weights_of(sample_weight, X, argument: str) -> Array | None:
         )
     if not weights.any():
         raise ValueError(f"{argument} is zero for every sample; some weight must be positive.")
+    _check_sum(weights, argument)
     return weights
+
+
+def _check_sum(weights: Array, argument: str) -> None:
+    """ValueError if double precision doesn't hold it."""
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            f"{argument} has a sum beyond float64 (largest weight: {weights.max():g}). Divide the "
+            "weights by a constant: only their ratios matter."
+        )
 
 
 def class_factors(class_weight, classes: Array, Y: Array, weights: Array | None):
@@ -84,8 +96,9 @@ def class_factors(class_weight, classes: Array, Y: Array, weights: Array | None)
     if isinstance(class_weight, str):
         codes = Y[:, 0].astype(np.intp)
         mass = np.bincount(codes, weights, minlength=len(classes)).astype(np.float64)
-        share = np.where(mass > 0, mass, np.inf) / mass.sum()
-        return 1.0 / (len(classes) * share)
+        with np.errstate(over="ignore"):
+            ratio = np.divide(mass.sum(), mass, out=np.zeros_like(mass), where=mass > 0)
+        return ratio / len(classes)
     factors = compute_class_weight(class_weight, classes=classes, y=classes)
     if not np.isfinite(factors).all() or (factors < 0).any():
         raise ValueError(f"class_weight={class_weight!r} must have finite weights of at least 0.")
@@ -97,7 +110,11 @@ def with_class_factors(weights: Array | None, factors: Array | None, Y: Array) -
     if factors is None:
         return weights
     of_row = factors[Y[:, 0].astype(np.intp)]
-    return of_row if weights is None else weights * of_row
+    if weights is not None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            of_row *= weights
+    _check_sum(of_row, "sample_weight times class_weight")
+    return of_row
 
 
 def weighted_rows(weights: Array | None, n: int) -> Array:

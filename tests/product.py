@@ -116,8 +116,27 @@ def in_halves(X):
     return X
 
 
-def int64(array):
-    return array if array.dtype.kind == "f" else array.astype(np.int64)
+def of_index_type(dtype):
+    return lambda array: array if array.dtype.kind == "f" else array.astype(dtype)
+
+
+def int64_rows(X):
+    X = with_parts(X, lambda part: part)
+    X.indptr = X.indptr.astype(np.int64)
+    return X
+
+
+def stale(X):
+    """Duplicates, in a matrix that was without when it was looked at."""
+    X = in_halves(X)
+    X.has_canonical_format = True
+    return X
+
+
+def with_room(X):
+    """Arrays that are longer than the entries."""
+    change = lambda part: np.append(part, part[:1]) if part is not X.indptr else part  # noqa: E731
+    return with_parts(X, change)
 
 
 SPARSE_LAYOUTS = {
@@ -125,7 +144,13 @@ SPARSE_LAYOUTS = {
     "csr_array": sparse.csr_array,
     "csc": sparse.csc_matrix,
     "coo": sparse.coo_matrix,
-    "int64 indices": lambda X: with_parts(X, int64),
+    "int64 indices": lambda X: with_parts(X, of_index_type(np.int64)),
+    "int16 indices": lambda X: with_parts(X, of_index_type(np.int16)),
+    "uint32 indices": lambda X: with_parts(X, of_index_type(np.uint32)),
+    "int64 rows": int64_rows,
+    "stale flags": stale,
+    "room for more": with_room,
+    "big-endian": lambda X: with_parts(X, LAYOUTS["big-endian"]),
     "unsorted": backwards,
     "duplicates": in_halves,
     "read-only": lambda X: with_parts(X, read_only),

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, cross_val_score
 
@@ -29,7 +30,7 @@ CASES = [
     for kind in ESTIMATORS
     for solver in (SOLVERS if kind in NETWORKS else LINEAR_SOLVERS)
 ]
-ADVICE = r"learning_rate_init|max_iter|[Ss]cale the data|another solver"
+ADVICE = r"learning_rate_init|max_iter|[Ss]cale the data|another solver|Subtract a constant"
 
 
 def model(kind, **params):
@@ -155,6 +156,34 @@ def test_any_scale_of_the_targets(kind, solver, scale):
     fit_or_say_why(model(kind, solver=solver), X, scale * y)
 
 
+@pytest.mark.parametrize("scale, told", [(1.0, False), (1e12, True)])
+@pytest.mark.parametrize("loss, remedy", [("squared_error", "standardize"), ("gamma", "divide")])
+def test_network_far_from_its_targets_is_told_of_it(loss, remedy, scale, told):
+    X, y = data("network")
+    est = model("network", loss=loss, solver="adam")
+    message = fit_or_say_why(est, X, scale * np.exp(0.3 * y))
+    assert "reached max_iter=20" in message
+    assert (f"numbers of about {scale:.0e}" in message and remedy in message) == told
+    standardized = model("network", solver="adam", standardize_target=True, max_iter=500)
+    fit_or_say_why(standardized, X, scale * np.exp(0.3 * y))
+    assert standardized.score(X, scale * np.exp(0.3 * y)) > 0.9
+
+
+@pytest.mark.parametrize("solver", LINEAR_SOLVERS)
+def test_column_that_rounds_predictions_off_is_named(solver):
+    X, y = data("linear")
+    X[:, 2] += 1e7
+    est = model("linear", solver=solver, alpha=0.0, max_iter=500)
+    rows = X.astype(np.float32)
+    message = fit_or_say_why(est, rows, y)
+    assert re.search(r"Column 2 of X has a mean .e\+07 times its deviation.*float64", message)
+    assert est.score(rows, y) < 0.95
+    assert "Column" not in fit_or_say_why(est, X, y)
+    assert est.score(X, y) > 0.98
+    X[:, 2] -= 1e7 - 1e3
+    assert "Column" not in fit_or_say_why(est, X.astype(np.float32), y)
+
+
 def undetermined(X):
     """Name -> rows that leave weights undetermined."""
     one_row = np.zeros_like(X)
@@ -245,6 +274,34 @@ def test_any_scale_of_the_sample_weights(kind, solver, size):
         scaled.fit(X, y, sample_weight=size * weight)
     difference = np.abs(weights_of(plain) - weights_of(scaled)).max()
     assert difference <= 1e-3 * np.abs(weights_of(plain)).max()
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_sample_weights_without_a_sum_are_refused(kind):
+    X, y = data(kind)
+    est = model(kind)
+    for call in (est.fit, est.partial_fit):
+        with pytest.raises(ValueError, match=r"sample_weight has a sum beyond float64.*Divide"):
+            call(X, y, sample_weight=np.full(len(y), 1e307))
+    with pytest.raises(ValueError, match="sample_weight_val has a sum beyond float64"):
+        est.fit(X, y, X_val=X, y_val=y, sample_weight_val=np.full(len(y), 1e307))
+    assert vars(est) == est.get_params()
+
+
+@pytest.mark.parametrize("class_weight", [{0: 1e200, 1: 1.0}, "balanced"])
+def test_class_weights_beyond_double_precision(class_weight):
+    X, y = data("logistic")
+    est = model("logistic", class_weight=class_weight)
+    weight = np.full(len(y), 1e200)
+    if class_weight == "balanced":  # as many of either class
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            expected = clone(est).fit(X, y).coef_
+            np.testing.assert_allclose(est.fit(X, y, sample_weight=weight).coef_, expected, 1e-9)
+        weight[y == 0] = 1e-200
+        weight[y == 1] = 1e300
+    with pytest.raises(ValueError, match="sample_weight times class_weight has a sum beyond"):
+        est.fit(X, y, sample_weight=weight)
 
 
 # The two precisions, and sizes of X and y at which their gradients are numbers, the squares not

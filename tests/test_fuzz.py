@@ -187,8 +187,14 @@ REFUSED = {
         "kept",
     ),
     "too little of a tail": (
-        lambda: epoch(csr(), tail=np.full(6, 0.9), ratio=0.5, by_feature=True),
+        lambda: epoch(csr(), tail=np.full(6, 0.9), by_feature=True),
         "tail",
+    ),
+    "a momentum that has no slot": (
+        lambda: epoch(
+            csr(), batch_size=3, tail=np.full(3, 0.9), ratio=0.5, decay_1=0.5, by_feature=True
+        ),
+        "ratio=0.5 is of a momentum",
     ),
     "dense rows by feature": (lambda: epoch(by_feature=True), "CSR"),
     "one step's numbers by feature": (

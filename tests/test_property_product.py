@@ -29,13 +29,12 @@ EPOCHWISE = (*EXACT, "rmsprop", "adam", "nadam", "amsgrad")
 
 
 def parts(array):
-    """The bytes of an argument, and what it says of itself. Of a sparse matrix the numbers: scipy
-    itself puts those that are a part of a larger array by themselves when it looks at them."""
+    """The bytes of an argument, and what it says of itself."""
     if array is None or isinstance(array, list):
         return repr(array)
     if sparse.issparse(array):
         names = ("data", "indices", "indptr", "row", "col")
-        return [parts(getattr(array, name))[:2] for name in names if hasattr(array, name)]
+        return [parts(getattr(array, name)) for name in names if hasattr(array, name)]
     if isinstance(array, tuple):
         return [parts(part) for part in array]
     return array.tobytes(), array.dtype.str, array.strides, array.flags.writeable
@@ -102,13 +101,14 @@ def test_no_fit_crashes_leaves_nan_or_changes_its_input(case, form, data):
         assert np.isfinite(est.predict_log_proba(rows)).all()
 
 
-@given(cases(), st.sampled_from(["dense", "integers", "sparse"]), st.data())
+@given(cases(), st.sampled_from(["dense", "integers", "sparse", "sparse integers"]), st.data())
 def test_layout_changes_no_bit(case, form, data):
     X, y, weight = problem(case)
     assume(fittable(case))
-    if form == "integers":
+    if "integers" in form:
         dtype = data.draw(st.sampled_from(INTEGERS))
         X = np.abs(X).astype(dtype) if dtype is bool or dtype(0) - 1 > 0 else X.astype(dtype)
+        X = X if form == "integers" else sparse.csr_matrix(X)
         reference, rows = X.astype(np.float64), X
     elif form == "sparse":
         reference = sparse.csr_matrix(X)
@@ -125,7 +125,8 @@ def test_layout_changes_no_bit(case, form, data):
         return
     np.testing.assert_array_equal(weights_of(a), weights_of(b))
     np.testing.assert_array_equal(a.loss_curve_, b.loss_curve_)
-    np.testing.assert_array_equal(a.predict(reference), b.predict(rows))
+    with np.errstate(over="ignore"):  # exp of what a rate that is too large has led to
+        np.testing.assert_array_equal(a.predict(reference), b.predict(rows))
 
 
 def assert_close(a, b, tolerance):

@@ -309,6 +309,8 @@ def run_epoch(
     if by_feature:
         if model.hyper.code == GD:
             raise ValueError(f"gd takes all {n} rows in one step, got batches of {batch_size}")
+        if ratio > 0 and model.n_slots == 0:
+            raise ValueError(f"ratio={ratio:g} is of a momentum, for which the solver has no slot")
         rate_sum, rate_square_sum = np.empty(n_steps + 1), np.empty(n_steps + 1)
         steps.constant_rate = _sum_rates(table, &rate_sum[0], &rate_square_sum[0])
         tail_view = np.zeros(n_steps + 1) if tail is None else tail
