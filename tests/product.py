@@ -216,7 +216,7 @@ def cases(draw, kinds=tuple(ESTIMATORS), solvers=(*EPOCHWISE, "lbfgs"), schedule
         "density": one_of(0.0, 0.1, 0.5, 1.0),
         "blank": one_of("", "", "rows", "columns"),
         "dtype": one_of(np.float32, np.float64),
-        "weights": one_of(None, "ones", "integers", "reals"),
+        "weights": one_of(None, "ones", "integers", "reals", "tiny", "huge"),
         "seed": draw(st.integers(0, 10**6)),
         "by_feature": one_of(None, True),
     }
@@ -247,6 +247,8 @@ def problem(case):
         "ones": lambda: np.ones(n),
         "integers": lambda: rng.integers(0, 4, n),
         "reals": lambda: rng.random(n),
+        "tiny": lambda: 1e-300 * rng.random(n),
+        "huge": lambda: 1e300 * rng.random(n),
     }[case["weights"]]()
     if case["weights"] == "integers":
         weight[: k + 1] = 1
