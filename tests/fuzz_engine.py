@@ -272,6 +272,8 @@ def fit(rng, engine):
     arrays = [est.coef_, est.intercept_] if hasattr(est, "coef_") else est.coefs_ + est.intercepts_
     assert all(np.isfinite(array).all() for array in arrays), f"{est!r} has weights that aren't"
     assert np.isfinite(est.best_loss_), f"{est!r} has best_loss_={est.best_loss_}"
+    predicted = est.predict(X)
+    assert predicted.dtype.kind != "f" or not np.isnan(predicted).any(), f"{est!r} predicts NaN"
 
 
 TARGETS = (epoch, epoch, epoch, predict, moments, helpers, fit)
