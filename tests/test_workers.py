@@ -14,6 +14,8 @@ import pytest
 from fits import CASES, ESTIMATORS, FORMS, data, model, of_case, outcome, solvers_of
 from threadpoolctl import threadpool_info
 
+from skopt_est import _threads
+
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 AT_ONCE = 16
 SECONDS = 300  # until a process is thought to hang
@@ -84,6 +86,39 @@ def test_fits_at_once_in_threads_on_one_data_set(name, form, sparse_steps):
     after = [X] if form == "dense" else [X.data, X.indices, X.indptr]
     for a, b in zip(before, after, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class OnOpenMP:
+    """A BLAS of which each thread has its own number of threads."""
+
+    def __init__(self):
+        self.of_thread = threading.local()
+
+    def get_num_threads(self):
+        return getattr(self.of_thread, "number", 4)
+
+    def set_num_threads(self, number):
+        self.of_thread.number = number
+
+
+def test_limit_of_a_thread_is_lifted_in_that_thread(monkeypatch):
+    library, both = OnOpenMP(), threading.Barrier(2)
+    monkeypatch.setattr(_threads, "_libraries", lambda: ([], [library]))
+
+    def numbers(first):
+        with _threads.one_blas_thread():
+            both.wait(SECONDS)
+            inside = library.get_num_threads()
+            if first:
+                with _threads.one_blas_thread():
+                    both.wait(SECONDS)
+        after = library.get_num_threads()
+        if not first:
+            both.wait(SECONDS)
+        return inside, after
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(numbers, [True, False])) == [(1, 4), (1, 4)]
 
 
 # -- forked in the midst of something ------------------------------------------------------------
