@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,7 @@ class Passes:
         if self.foreseen:
             longest = max(longest, STEPS_FORESEEN)
         self.counts = np.arange(longest, dtype=np.float64)
+        self.same_rates = np.empty(0)
         # the numbers of steps from `cached_from` on, all at `cached_rate`
         self.cached_table, self.cached_from, self.cached_rate = np.empty((0, 4)), 0, 0.0
 
@@ -117,18 +118,21 @@ class Passes:
             parts = visiting_order(rows, objective.data.d, self.state.rng, size)
         else:
             parts = (rows[first : first + size] for first in range(0, len(rows), size))
-        sums = np.zeros(objective.n_outputs)
+        sums = []
         for i, part in enumerate(parts):
             n_steps = -(-len(part) // settings.batch_size)
             rates = self._rates(i * self.steps_at_once, n_steps, progress, span)
-            sums += self._steps(part, rates)
-        return sums, float(rates[-1])
+            sums.append(self._steps(part, rates, n_steps))
+        return reduce(np.add, sums), float(rates[-1])
 
     def _rates(self, first: int, n_steps: int, progress: float, span: float) -> Array:
         """The rates of these steps of the epoch; one number if all steps are alike."""
         state, settings = self.state, self.settings
         if self.constant:
-            return np.full(1 if self.alike else n_steps, state.rate)
+            n_steps = 1 if self.alike else n_steps
+            if len(self.same_rates) != n_steps or self.same_rates[0] != state.rate:
+                self.same_rates = np.full(n_steps, state.rate)
+            return self.same_rates
         counts = self.counts[:n_steps]
         done = np.minimum(progress + span * ((first + counts) / self.n_batches), 1.0)
         t = state.n_updates + 1.0 + counts
@@ -149,16 +153,15 @@ class Passes:
             )
         return self.cached_table[at : at + n]
 
-    def _steps(self, rows: Array, rates: Array) -> Array:
+    def _steps(self, rows: Array, rates: Array, n_steps: int) -> Array:
         state, average_from = self.state, self.settings.average_from
-        n_steps = -(-len(rows) // self.settings.batch_size)
         coefficients = self._coefficients(rates)
-        options: dict[str, Any] = {"by_feature": self.by_feature}
+        options: dict[str, Any] = {}
         kept = self.solver.kept(rates)
         if self.by_feature and (momentum := self.solver.momentum_of(coefficients)) is not None:
             weights, ratio = np.ascontiguousarray(momentum.weights), min(momentum.ratio, 1.0)
             tail = engine.momentum_tail(weights, ratio, kept)
-            options |= {"tail": tail, "kept": kept, **momentum._asdict()}
+            options = {"tail": tail, "kept": kept, **momentum._asdict()}
             del options["weights"]
         if average_from is not None:
             batches_to_go = -(-(average_from - state.t) // self.settings.batch_size)
@@ -168,8 +171,13 @@ class Passes:
         if self.drops:
             options["mask_key"] = engine.next_word(state.rng)
         sums = engine.run_epoch(
-            *(self.objective.data, self.model, self.scratch),
-            *(rows, self.settings.batch_size, coefficients),
+            self.objective.data,
+            self.model,
+            self.scratch,
+            rows,
+            self.settings.batch_size,
+            coefficients,
+            by_feature=self.by_feature,
             **options,
         )
         state.n_updates += n_steps

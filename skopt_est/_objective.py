@@ -40,9 +40,12 @@ class Objective(NamedTuple):
     def n_outputs(self) -> int:
         return self.layout.units[-1]
 
-    def data_term(self, sums: Array) -> float:
-        """Mean losses of the outputs, as compiled, to their sum in the user's units."""
-        return float(np.add.reduce(sums * self.unit))
+    def data_term(self, means: Array | list[float]) -> float:
+        """Mean losses of the outputs, as compiled, to their sum in the user's units. A number
+        takes less time than an array of one."""
+        if len(means) == 1:
+            return float(means[0]) * float(self.unit[0])
+        return float(np.add.reduce(means * self.unit))
 
     def penalty(self, theta: Array) -> float:
         """alpha times the penalty, in the user's units."""

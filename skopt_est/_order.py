@@ -8,7 +8,7 @@ label this converges like a full permutation but for the first epochs of sgd; la
 do worse, and windows of one block much worse (docs/architecture.md).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -26,14 +26,20 @@ a say, so that the same rows come in the same order."""
 
 def visiting_order(
     rows: np.ndarray, n_columns: int, rng: np.ndarray, size: int
-) -> Iterator[np.ndarray]:
-    """A random order of `rows`, int32, in parts of `size`, each in the place of the one before;
+) -> Iterable[np.ndarray]:
+    """A random order of `rows`, int32, in parts of `size`, which may lie in one and the same place;
     `rng`, the generator's state, goes on."""
     n = len(rows)
-    if n * n_columns <= IN_CACHE:
-        order = engine.shuffled(rows, rng)
-        yield from (order[first : first + size] for first in range(0, n, size))
-        return
+    if n * n_columns > IN_CACHE:
+        return _on_two_levels(rows, n_columns, rng, size)
+    order = engine.shuffled(rows, rng)
+    return [order[first : first + size] for first in range(0, n, size)]
+
+
+def _on_two_levels(
+    rows: np.ndarray, n_columns: int, rng: np.ndarray, size: int
+) -> Iterator[np.ndarray]:
+    n = len(rows)
     window = BLOCK * min(max(WINDOW_ELEMENTS // (BLOCK * n_columns), WINDOW // 4), WINDOW)
     blocks = engine.shuffled(np.arange(-(-n // BLOCK), dtype=np.int32), rng)
     order = np.empty(min(size, n) + window, np.int32)

@@ -28,9 +28,9 @@ ADAPTIVE_FACTOR, ADAPTIVE_FLOOR = 5.0, 1e-6
 
 
 def all_finite(theta: Array) -> bool:
-    """Whether there is neither NaN nor an infinity: either would be left in a sum, which is the
-    cheaper to find."""
-    return math.isfinite(np.add.reduce(theta)) or bool(np.isfinite(theta).all())
+    """Whether there is neither NaN nor an infinity: either would be left in the sum of squares,
+    which is the cheaper to find."""
+    return math.isfinite(theta.dot(theta)) or bool(np.isfinite(theta).all())
 
 
 class Diverged(ValueError):
@@ -160,7 +160,8 @@ class Trainer:
         sums, rate = self.passes.run(progress, span)
         # A full-batch loss is that of the weights before the step, so their penalty goes with it.
         met_at = state.theta if before is None else before
-        loss = objective.data_term(sums / len(objective.rows)) + self.penalty(met_at)
+        n = len(objective.rows)
+        loss = objective.data_term([total / n for total in sums.tolist()]) + self.penalty(met_at)
         if not (math.isfinite(loss) and all_finite(state.theta)):
             loss = math.nan
         score = None

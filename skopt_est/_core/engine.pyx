@@ -345,8 +345,8 @@ def run_epoch(
             model.penalised or model.average is not None or tail is not None
             or steps.decay_sum != NULL)
     scratch.begin(data, model.network, mask_key)
-    scratch.bind(<const char*> _address(model.theta), <char*> _address(model._grad),
-                 model.theta.itemsize, model.network.fit_intercept)
+    scratch.bind(model.p_theta, model.p_grad, sizeof(float) if data.is_float else sizeof(double),
+                 model.network.fit_intercept)
     if data.sparse:
         model._grad[:] = 0
     with nogil:
@@ -370,27 +370,18 @@ cdef int _epoch(
     cdef bint intercept = model.fit_intercept, lazy = last_seen != NULL
     cdef bint penalised = model.penalised
     cdef double limit = model.max_grad_norm
-    cdef real* theta
-    cdef real* grad
-    cdef real* l1
-    cdef real* l2
+    cdef real* theta = <real*> model.p_theta
+    cdef real* grad = <real*> model.p_grad
+    cdef real* l1 = <real*> model.p_l1
+    cdef real* l2 = <real*> model.p_l2
     cdef real* slots[N_SLOTS_MAX]
     cdef real spare[CHUNK]
     cdef real gathered[N_GATHERED]
-    cdef double* average = NULL
+    cdef double* average = model.p_average
     cdef const double* c
     cdef const Hyper* h = &model.hyper
-    with gil:
-        theta = <real*> _address(model.theta)
-        grad = <real*> _address(model._grad)
-        l1 = <real*> _address(model.l1)
-        l2 = <real*> _address(model.l2)
-        if model.average is not None:
-            average = <double*> _address(model.average)
-        for i in range(N_SLOTS_MAX):
-            slots[i] = NULL
-            if i < model.n_slots:
-                slots[i] = (<real*> _address(model.slots)) + i * size
+    for i in range(N_SLOTS_MAX):
+        slots[i] = (<real*> model.p_slots) + i * size if i < model.n_slots else NULL
     if (
         not lazy and batch_size == 1 and k == 1 and average == NULL and limit == 0
         and model.n_layers == 1 and data.rows.indices == NULL and scratch.input_drop.kept == 0

@@ -4,7 +4,7 @@ from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
-from skopt_est._core.activations cimport LAST_FROM_OUTPUT, activate, times_slope
+from skopt_est._core.activations cimport LAST_FROM_OUTPUT, RELU, activate, times_slope
 from skopt_est._core.dropout cimport Drop, drop_from
 from skopt_est._core.products cimport add_rows, add_transposed, multiply, multiply_transposed
 from skopt_est._core.types cimport real
@@ -70,6 +70,63 @@ cdef inline void forward_layers(
             at += n
 
 
+cdef extern from *:
+    """
+    #define SKOPT_RELU_BEFORE_ONE(T, F) \
+    static inline void skopt_relu_before_one##F( \
+            const T *restrict out, Py_ssize_t m, Py_ssize_t d, const T *restrict z, \
+            const T *restrict w, T *restrict a, T *restrict gW, T *restrict gb) { \
+        Py_ssize_t i = 0, j; \
+        for (; i + 4 <= m; i += 4, out += 4 * d, a += 4 * d, z += 4) { \
+            const T *out1 = out + d, *out2 = out1 + d, *out3 = out2 + d; \
+            T *a1 = a + d, *a2 = a1 + d, *a3 = a2 + d; \
+            T z0 = z[0], z1 = z[1], z2 = z[2], z3 = z[3]; \
+            for (j = 0; j < d; j++) { \
+                T p = out[j], q = out1[j], r = out2[j], s = out3[j], v = w[j]; \
+                gW[j] += (z0 * p + z1 * q) + (z2 * r + z3 * s); \
+                p = p > 0 ? z0 * v : 0; \
+                q = q > 0 ? z1 * v : 0; \
+                r = r > 0 ? z2 * v : 0; \
+                s = s > 0 ? z3 * v : 0; \
+                gb[j] += (p + q) + (r + s); \
+                a[j] = p, a1[j] = q, a2[j] = r, a3[j] = s; \
+            } \
+        } \
+        for (; i < m; i++, out += d, a += d, z++) \
+            for (j = 0; j < d; j++) { \
+                T p = out[j]; \
+                gW[j] += z[0] * p; \
+                p = p > 0 ? z[0] * w[j] : 0; \
+                gb[j] += p; \
+                a[j] = p; \
+            } \
+    }
+    SKOPT_RELU_BEFORE_ONE(float, f)
+    SKOPT_RELU_BEFORE_ONE(double, )
+    """
+    void skopt_relu_before_onef(
+        const float* out, Py_ssize_t m, Py_ssize_t d, const float* z, const float* w, float* a,
+        float* gW, float* gb) noexcept nogil
+    void skopt_relu_before_one(
+        const double* out, Py_ssize_t m, Py_ssize_t d, const double* z, const double* w,
+        double* a, double* gW, double* gb) noexcept nogil
+
+
+cdef inline void relu_before_one(
+    const real* out, Py_ssize_t m, Py_ssize_t d, const real* z, const real* w, bint fresh,
+    real* a, real* gW, real* gb,
+) noexcept nogil:
+    """Back from a single output, z its gradients (m,), to the products a (m, d) of a layer of
+    relu: what `add_transposed`, `multiply_transposed`, `times_slope` and `add_rows` do, in one
+    pass. gW (d,) is made if `fresh`, else added to."""
+    if fresh:
+        memset(gW, 0, d * sizeof(real))
+    if real is float:
+        skopt_relu_before_onef(out, m, d, z, w, a, gW, gb)
+    else:
+        skopt_relu_before_one(out, m, d, z, w, a, gW, gb)
+
+
 cdef inline real* backward_layers(
     Layer* layers, Py_ssize_t n_layers, Py_ssize_t count, bint fresh, real* spare, real* other,
     real like,
@@ -99,6 +156,12 @@ cdef inline real* backward_layers(
             slope = NULL
             if below.slope != NULL:
                 slope = <const real*> below.slope + at * width
+            if layer.n_out == 1 and below.activation == RELU and slope == NULL:
+                relu_before_one(out, n, width, delta + at, <const real*> layer.W,
+                                fresh and at == 0, before + at * width, <real*> layer.gW,
+                                <real*> below.gb)
+                at += n
+                continue
             add_transposed(out, n, width, delta + at * layer.n_out, layer.n_out,
                            fresh and at == 0, <real*> layer.gW)
             multiply_transposed(delta + at * layer.n_out, n, layer.n_out, <const real*> layer.W,

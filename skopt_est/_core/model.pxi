@@ -21,6 +21,13 @@ cdef class Model:
     cdef double max_grad_norm
     cdef readonly object theta, slots, l1, l2, average
     cdef object _last_seen, _touched, _powers, _grad
+    # where these lie
+    cdef char* p_theta
+    cdef char* p_slots
+    cdef char* p_l1
+    cdef char* p_l2
+    cdef char* p_grad
+    cdef double* p_average
 
     def __init__(self, theta, slots, Network network, l1, l2, hyper, average=None,
                  double max_grad_norm=0.0):
@@ -45,16 +52,6 @@ cdef class Model:
         _vector(l1, theta.dtype, n_penalties, "l1")
         _vector(l2, theta.dtype, n_penalties, "l2")
         _vector(average, np.dtype(np.float64), size, "average", True)
-        self.theta, self.slots, self.l1, self.l2 = theta, slots, l1, l2
-        self.average = average
-        self.averaging = average is not None
-        self.network = network
-        self.n_layers, self.n_weights, self.size = network.n_layers, network.n_weights, size
-        self.fit_intercept = network.fit_intercept
-        self.n_slots = slots.shape[0]
-        self.max_grad_norm = max_grad_norm
-        self.lasso = bool(l1.any())
-        self.penalised = bool(self.lasso or l2.any())
         if hyper["code"] not in SOLVER_CODES.values():
             raise ValueError(f"there is no solver with the code {hyper['code']}")
         self.hyper.code = hyper["code"]
@@ -67,9 +64,22 @@ cdef class Model:
         self.hyper.weight_decay = hyper["weight_decay"]
         need = {GD: 0, SGD: self.hyper.momentum != 0, ADAGRAD: 1, RMSPROP: 2, ADAM: 3,
                 NADAM: 3, AMSGRAD: 4}[self.hyper.code]
-        if self.n_slots < need:
-            raise ValueError(f"the solver needs {need} slots, got {self.n_slots}")
-        self._grad = zeros(size, theta.dtype)
+        if slots.shape[0] < need:
+            raise ValueError(f"the solver needs {need} slots, got {slots.shape[0]}")
+        self.theta, self.slots, self.l1, self.l2 = theta, slots, l1, l2
+        self.average, self._grad = average, zeros(size, theta.dtype)
+        self.p_theta, self.p_slots = <char*> _address(theta), <char*> _address(slots)
+        self.p_l1, self.p_l2 = <char*> _address(l1), <char*> _address(l2)
+        self.p_grad = <char*> _address(self._grad)
+        self.p_average = <double*> _address(average) if average is not None else NULL
+        self.averaging = average is not None
+        self.network = network
+        self.n_layers, self.n_weights, self.size = network.n_layers, network.n_weights, size
+        self.fit_intercept = network.fit_intercept
+        self.n_slots = slots.shape[0]
+        self.max_grad_norm = max_grad_norm
+        self.lasso = bool(l1.any())
+        self.penalised = bool(self.lasso or l2.any())
 
 
 def penalty(theta, Py_ssize_t n, l1, half_l2):

@@ -15,11 +15,12 @@ def next_word(uint64_t[::1] state):
 def shuffled(const int32_t[::1] rows, uint64_t[::1] state):
     """A random order of `rows`; `state`, one word, goes on."""
     cdef uint64_t* word = _word(state)
-    out = np.array(rows, np.int32)
-    cdef int32_t[::1] order = out
-    if order.shape[0]:
+    out = np.empty(rows.shape[0], np.int32)
+    cdef int32_t* order = <int32_t*> _address(out)
+    if rows.shape[0]:
         with nogil:
-            permute(&order[0], order.shape[0], word)
+            memcpy(order, &rows[0], rows.shape[0] * sizeof(int32_t))
+            permute(order, rows.shape[0], word)
     return out
 
 
