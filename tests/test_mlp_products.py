@@ -82,6 +82,20 @@ def test_gradients_of_odd_sizes_equal_the_oracle(build, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("hidden", [(1,), (3,), (8,), (35,), (64,), (6, 300)], ids=str)
+def test_back_from_one_output_to_relu_equals_the_oracle(build, hidden, dtype):
+    net = Net((5, *hidden, 1), ("relu",) * len(hidden))
+    theta = net.theta().astype(dtype)
+    for m in (1, 2, 3, 4, 5, 7, 8, 33, 70):
+        X, Y = inputs(m, 5, dtype), np.random.default_rng(2).normal(size=(m, 1)).astype(dtype)
+        value, gradient = evaluate(net, X, Y, "squared_error", theta, build=build)
+        wide = (array.astype(float) for array in (X, Y))
+        wanted, want = oracle(net, *wide, "squared_error", theta.astype(float))
+        assert value == pytest.approx(wanted, rel=50 * TOLERANCE[dtype])
+        assert distance(gradient, want) < 50 * TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("units", [(5, 33, 19, 1), (31, 100, 7, 3), (16, 64, 64, 2)], ids=str)
 def test_bits_do_not_depend_on_where_arrays_lie(build, units, dtype):
     net = Net(units, ("relu", "tanh"))
