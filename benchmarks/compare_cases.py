@@ -33,8 +33,15 @@ CASES = {
     "CSR 20k x 100k, adagrad b1": ("csr", WIDE, ADAGRAD1, 3),
     "CSR 20k x 100k, adam b1": ("csr", WIDE, ADAM1, 1),
     "MLP 1k x 10, (32), b32": ("mlp", (1000, 10), dict(hidden=(32,), batch_size=32), 50),
+    "MLP 5k x 30, (64, 64), b32": ("mlp", (5000, 30), dict(hidden=(64, 64), batch_size=32), 5),
     "MLP 50k x 20, (100), b200": ("mlp", (50_000, 20), dict(hidden=(100,), batch_size=200), 2),
     "MLP 50k x 100, (256, 256), b256": ("mlp", LARGE, dict(hidden=(256, 256), batch_size=256), 1),
+    "MLP 50k x 100, (256, 256, 256), b1024": (
+        "mlp",
+        LARGE,
+        dict(hidden=(256, 256, 256), batch_size=1024),
+        1,
+    ),
 }
 
 
