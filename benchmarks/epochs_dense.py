@@ -61,7 +61,7 @@ def logistic_regression(X, y, epochs, **params):
 def measure(case, repeats, textbook):
     n, d, dtype, reach = CASES[case]
     X, y = problems.dense(n, d, dtype)
-    epochs = max(2, 20_000_000 // (n * d))
+    epochs = max(4, 20_000_000 // (n * d))
     sides = {
         "SGDClassifier": lambda: timing.epoch(
             lambda k: sgd_classifier(X, y, k, eta0=0.2 / d), epochs

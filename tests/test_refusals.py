@@ -71,3 +71,15 @@ def test_missing_values_of_a_frame_are_named():
     with pytest.raises(ValueError, match="NaN") as caught:
         LinearRegression().fit(frame, Y)
     assert "b" in str(caught.value)
+
+
+@pytest.mark.parametrize("simd", available())
+def test_what_the_engine_works_on_is_made_whole_and_once(simd):
+    """Its objects hold addresses: none may lack them, or lose what they belong to."""
+    engine = get_engine(simd)
+    for kind in (engine.Data, engine.Network, engine.Scratch, engine.Model):
+        with pytest.raises(TypeError, match="argument"):
+            kind.__new__(kind)
+    network = engine.Network((3, 1))
+    network.__init__((5, 1))
+    assert network.units == (3, 1)

@@ -84,7 +84,7 @@ cdef class Data:
     cdef Py_ssize_t n_params            # 0: they are not made yet
     cdef readonly object dtype
 
-    def __init__(
+    def __cinit__(
         self, X, Y, int loss_code, loss_param=0.0, row_weight=None, shift=None, inv_scale=None,
         output_scale=None,
     ):

@@ -29,8 +29,8 @@ cdef class Model:
     cdef char* p_grad
     cdef double* p_average
 
-    def __init__(self, theta, slots, Network network, l1, l2, hyper, average=None,
-                 double max_grad_norm=0.0):
+    def __cinit__(self, theta, slots, Network network, l1, l2, hyper, average=None,
+                  double max_grad_norm=0.0):
         cdef Py_ssize_t size = network.size
         _vector(theta, theta.dtype, size, "theta", True)
         if slots.shape[1:] != (size,) or slots.dtype != theta.dtype:

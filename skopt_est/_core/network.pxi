@@ -21,8 +21,8 @@ cdef class Network:
     cdef readonly bint fit_intercept
     cdef readonly Py_ssize_t n_layers, n_outputs, n_weights, size
 
-    def __init__(self, units, activations=(), dropout=None, double input_dropout=0.0,
-                 bint fit_intercept=True):
+    def __cinit__(self, units, activations=(), dropout=None, double input_dropout=0.0,
+                  bint fit_intercept=True):
         cdef Py_ssize_t n_hidden = len(units) - 2
         self.units = tuple(int(n) for n in units)
         self.activations = tuple(int(code) for code in activations)
@@ -88,7 +88,7 @@ cdef class Scratch:
     cdef double[::1] params, scales, sums
     cdef object totals          # sums, as an array
 
-    def __init__(self, Data data, Network network):
+    def __cinit__(self, Data data, Network network):
         cdef Py_ssize_t k = network.n_outputs, level
         widths = network.units[1:]
         cdef Py_ssize_t rows = BLOCK_ELEMENTS // max(data.d, 1)
