@@ -43,8 +43,8 @@ def run(
     split = bool(l1.any())
     max_iter = 1 if one_iteration else settings.max_iter
     theta, grad = np.empty_like(state.theta), np.empty_like(state.theta)
-    evaluations, clock, scratch = 0, time.perf_counter(), objective.scratch()
-    last_x, last_loss = np.empty(0), np.inf
+    evaluations, clock, evaluate = 0, time.perf_counter(), objective.evaluation()
+    last_x, last_loss = None, np.inf
     first, reached, settled = np.inf, np.inf, False
     # Whether an iteration has begun, and an error that scipy would take for a request to stop
     begun, escaped = False, None
@@ -66,7 +66,7 @@ def run(
             trainer.begin_task()
             begun = True
         evaluations += 1
-        value, last_loss = objective.training_value(join(x), grad, scratch)
+        value, last_loss = evaluate(join(x), grad)
         last_x = x.copy()
         g = coordinates.gradient(grad)
         if split:
@@ -79,7 +79,7 @@ def run(
 
     def record(x: Array) -> None:
         nonlocal clock, evaluations, begun
-        met = np.array_equal(x, last_x)
+        met = last_x is not None and not (x != last_x).any()
         state.theta[:] = theta if met else join(x)
         state.n_updates += 1
         state.t += evaluations * len(objective.rows)

@@ -49,15 +49,14 @@ class Objective(NamedTuple):
 
     def penalty(self, theta: Array) -> float:
         """alpha times the penalty, in the user's units."""
-        return self._penalties(theta)[1]
+        return self.penalty_function()(theta)
 
     def penalty_function(self) -> Callable[[Array], float]:
-        """`penalty`, for many calls: what does not change is found out once. Where units are one,
-        the others ask this function; where not, it asks them."""
+        """`penalty`, for many calls: what does not change is found out once."""
         if not (self.l1.any() or self.l2.any()):
             return lambda theta: 0.0
         if (self.unit != 1).any():
-            return self.penalty
+            return lambda theta: self._penalties(theta)[1]
         n = self.layout.n_weights
         l1: Any
         half_l2: Any
@@ -70,9 +69,6 @@ class Objective(NamedTuple):
 
     def _penalties(self, theta: Array) -> tuple[float, float]:
         """The penalty in training's units, and in the user's."""
-        if (self.unit == 1).all():
-            total = self.penalty_function()(theta)
-            return total, total
         size = np.abs(theta[: self.layout.n_weights].astype(np.float64))
         terms = size * (self.l1 + 0.5 * self.l2 * size)
         return float(terms.sum()), float((terms.reshape(-1, self.n_outputs) * self.unit).sum())
@@ -93,15 +89,23 @@ class Objective(NamedTuple):
         )
         return self.data_term(sums)
 
-    def training_value(
-        self, theta: Array, grad: Array, scratch: engine.Scratch | None = None
-    ) -> tuple[float, float]:
-        """What training minimises, and F. `grad` receives the gradient of the former's smooth
-        part: with the L2 term, without the L1 term."""
-        sums = np.empty(self.n_outputs)
-        value = engine.value_and_gradient(
-            self.data, theta, self.network, grad, self.rows, sums, None, scratch
-        )
-        n, (penalty, in_users) = self.layout.n_weights, self._penalties(theta)
-        grad[:n] += self.l2 * theta[:n]
-        return value + penalty, self.data_term(sums) + in_users
+    def evaluation(self) -> Callable[[Array, Array], tuple[float, float]]:
+        """A function of theta, for many calls: what training minimises, and F. Its second argument
+        receives the gradient of the former's smooth part: with the L2 term, without the L1 term."""
+        sums, scratch, n = np.empty(self.n_outputs), self.scratch(), self.layout.n_weights
+        penalty = self.penalty_function()
+
+        def one_penalty(theta: Array) -> tuple[float, float]:
+            return (total := penalty(theta)), total
+
+        penalties = one_penalty if (self.unit == 1).all() else self._penalties
+
+        def evaluate(theta: Array, grad: Array) -> tuple[float, float]:
+            value = engine.value_and_gradient(
+                self.data, theta, self.network, grad, self.rows, sums, None, scratch
+            )
+            in_training, in_users = penalties(theta)
+            grad[:n] += self.l2 * theta[:n]
+            return value + in_training, self.data_term(sums) + in_users
+
+        return evaluate

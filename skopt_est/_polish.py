@@ -26,8 +26,8 @@ def polish(objective: Objective, theta: Array, curvature: Array, max_iter: int) 
     """
     n, l1 = objective.layout.n_weights, objective.l1
     grad, trial_grad = np.empty_like(theta), np.empty_like(theta)
-    scratch = objective.scratch()
-    value, _ = objective.training_value(theta, grad, scratch)
+    evaluate = objective.evaluation()
+    value, _ = evaluate(theta, grad)
     kappa, kept = 1.0, 0
     for _ in range(3 * max_iter):
         step = 1.0 / (kappa * curvature)
@@ -38,7 +38,7 @@ def polish(objective: Objective, theta: Array, curvature: Array, max_iter: int) 
         trial = trial.astype(theta.dtype)
         if np.array_equal(trial, theta):
             break
-        trial_value, _ = objective.training_value(trial, trial_grad, scratch)
+        trial_value, _ = evaluate(trial, trial_grad)
         if not trial_value < value:
             kappa *= 2.0
             continue

@@ -88,7 +88,7 @@ ACTIVATION_CODES = {
 }
 
 cdef enum:
-    BLOCK_ELEMENTS = 16384      # of X in one block: stays in L2 beside the weights
+    BLOCK_BYTES = 1 << 18       # of X in one block: stays in L2, and its products are long sums
     ONE_OUTPUT_BYTES = 16384    # the same where rows are read twice in place: half of L1
     BLOCK_ROWS = 256
     LAYERS_ELEMENTS = 1 << 19   # of all layers of a block of rows: usual batches are one block

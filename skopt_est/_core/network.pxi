@@ -91,12 +91,13 @@ cdef class Scratch:
     def __cinit__(self, Data data, Network network):
         cdef Py_ssize_t k = network.n_outputs, level
         widths = network.units[1:]
-        cdef Py_ssize_t rows = BLOCK_ELEMENTS // max(data.d, 1)
+        cdef Py_ssize_t row_bytes = max(data.d, 1) * data.dtype.itemsize
+        cdef Py_ssize_t rows = BLOCK_BYTES // row_bytes
         if data.sparse:
             rows = BLOCK_ROWS
         self.in_place = not data.sparse and widths == (1,)
         if self.in_place:
-            rows = ONE_OUTPUT_BYTES // (max(data.d, 1) * data.dtype.itemsize)
+            rows = ONE_OUTPUT_BYTES // row_bytes
         rows = max(rows, 16)
         if network.n_layers > 1:
             rows = max(LAYERS_ELEMENTS // (data.d + 2 * sum(widths)), BLOCK_ROWS)
