@@ -80,6 +80,18 @@ cdef inline real threshold(real k, real y, real kept, real b) noexcept nogil:
     return lost / b if b > 0 else k
 
 
+cdef enum:
+    MOST_SHRINKING = 255
+
+
+cdef inline real log_of_one_and(real b) noexcept nogil:
+    """log(1 + b) for 0 <= b <= MOST_SHRINKING: above 1 by the eighth root, which is at most 2."""
+    cdef real one = 1, most = MOST_SHRINKING
+    cdef real root = rsqrt_(rsqrt_(rsqrt_(one + (b if b < most else most)))) - one
+    cdef real told = vlog1p(b if b <= one else (root if root < one else one))
+    return told if b <= one else 8 * told
+
+
 cdef inline real soft(real w, real threshold) noexcept nogil:
     cdef real size = magnitude(w) - threshold
     size = size if size > 0 else 0 * size
@@ -99,8 +111,8 @@ cdef inline real pass_penalty(
         b = D[j] * l2[j]
         spread = l2[j] * l2[j] * variance[j]
         # less half the spread over (1 + b)^2, but the spread is small
-        growth = vlog1p(b if b < one else one) - <real> 0.5 * spread * (one - b)
-        is_odd = 0 if b <= 1 else k
+        growth = log_of_one_and(b) - <real> 0.5 * spread * (one - b if b < one else 0)
+        is_odd = 0 if b <= <real> MOST_SHRINKING else k
         is_odd = is_odd if spread <= <real> 1e-6 else k
         y = k * growth
         kept = vexp(-y)
@@ -120,29 +132,34 @@ cdef inline real pass_momentum(
 ) noexcept nogil:
     """Where momentum moves w, too. Returns more than 0 if there are odd ones."""
     cdef Py_ssize_t j
-    cdef real b, growth, y, kept, size, is_odd, spread, ratio, decayed, reach, kappa, total = 0
-    cdef real k, before, held, lasso, one = 1
+    cdef real b, growth, y, kept, size, is_odd, spread, ratio, gap, decayed, reach, kappa
+    cdef real k, before, held, lasso, total = 0, one = 1
     for j in range(QUAD_LANES * (n // QUAD_LANES)):
         k = away[j]
         before = w[j]
         b = D[j] * l2[j]
         spread = l2[j] * l2[j] * variance[j]
         # less half the spread over (1 + b)^2, but the spread is small
-        growth = vlog1p(b if b < one else one) - <real> 0.5 * spread * (one - b)
-        is_odd = 0 if b <= 1 else k
+        growth = log_of_one_and(b) - <real> 0.5 * spread * (one - b if b < one else 0)
+        is_odd = 0 if b <= <real> MOST_SHRINKING else k
         is_odd = is_odd if spread <= <real> 1e-6 else k
         y = k * growth
         kept = vexp(-y)
         decayed = vexp(k * log_r)
-        ratio = r * (one + b)
-        is_odd = is_odd if ratio <= <real> 0.999 else k
-        kappa = (one - r) / (one - (ratio if ratio < <real> 0.999 else <real> 0.999))
-        reach = magnitude(moment[j]) * tail[j] * kappa
-        # decayed / kept is the ratio's power, and no number where kept is zero
-        kappa *= (one - decayed / (kept if kept > 0 else one)) / (one - (decayed if k > 0 else 0))
-        size = kept * (before - moment[j] * (tail[j] - decayed * tail_now) * kappa)
-        # With L1, momentum must not take the weight through zero, or out of it.
         lasso = D[j] * l1[j]
+        ratio = r * (one + b)
+        gap = one - ratio
+        is_odd = is_odd if magnitude(gap) >= <real> 1e-3 else k
+        gap = gap if magnitude(gap) >= <real> 1e-3 else <real> 1e-3
+        # Where weights shrink faster than moves do, the moves' sum has no bound for L1 to be
+        # compared with; and if they last, their rates change too much on the way.
+        is_odd = is_odd if gap > 0 or (lasso == 0 and r < <real> 0.95) else k
+        kappa = (one - r) / gap
+        reach = magnitude(moment[j] * kappa) * tail[j]
+        # kept times (1 - ratio^k), so that both may be zero
+        kappa *= (kept - decayed) / (one - (decayed if k > 0 else 0))
+        size = kept * before - moment[j] * (tail[j] - decayed * tail_now) * kappa
+        # With L1, momentum must not take the weight through zero, or out of it.
         spread = lasso * threshold(k, y, kept, b)
         ratio = magnitude(before)
         held = 0 if ratio * kept > reach + spread else lasso

@@ -251,7 +251,13 @@ cdef inline void catch_up(
         if l1[0] != 0 or l2[0] != 0:
             reach = slots[slot][p] * length if slot >= 0 else (
                 (steps.rate_sum[now] - steps.rate_sum[first]) / (1 - h.momentum))
-            if reach * l2[0] > 1e-3 * length:
+            if (slot >= 0 and l1[0] == 0 and reach * l2[0] > 1e-3 and average == NULL
+                    and steps.decay_sum == NULL):
+                stop = min(now, first + MOMENTUM_STEPS)
+                in_turns(w, slots, p, first, stop, h, steps, slots[slot][p] * l2[0])
+                begin = first = stop
+                length = max(now - first, 1)
+            elif reach * l2[0] > 1e-3 * length:
                 # Each step shrinks much: exactly, until the momentum is spent.
                 stop = min(now, first + MOMENTUM_STEPS)
                 step_by_step(w, slots, p, first, stop, h, steps, l1, l2, average)
@@ -267,6 +273,22 @@ cdef inline void catch_up(
         skip(w, slots, p, first, stop, h, steps, l1, l2, average)
         first = stop
         length = first - begin
+
+
+cdef inline void in_turns(
+    real* w, real** slots, Py_ssize_t p, Py_ssize_t first, Py_ssize_t now, const Hyper* h,
+    const Steps* steps, double b,
+) noexcept nogil:
+    """Momentum and an L2 term step by step, each shrinking the weight by 1 + b, without a root and
+    a division in each, as moments fall by what they fell before."""
+    cdef double after = w[p], move = steps.ratio * first_move(slots, p, first, h, steps)
+    cdef double left = 1 / (1 + b)
+    cdef Py_ssize_t s
+    for s in range(first, now):
+        after = (after - move * (steps.tail[s] / steps.ratio - steps.tail[s + 1])) * left
+        move *= steps.ratio
+    w[p] = <real> after
+    decay(slots, p, now - first, h, steps)
 
 
 cdef inline void skip(
@@ -320,6 +342,17 @@ cdef inline bint has_momentum(real** slots, Py_ssize_t p, const Hyper* h) noexce
     return (h.code == ADAM or h.code == NADAM or h.code == AMSGRAD) and slots[0][p] != 0
 
 
+cdef inline double first_move(
+    real** slots, Py_ssize_t p, Py_ssize_t first, const Hyper* h, const Steps* steps
+) noexcept nogil:
+    """That of momentum, but for r and the rate."""
+    cdef double moment = slots[0][p]
+    if h.code != SGD:
+        moment /= sqrt(<double> (slots[2][p] if h.code == AMSGRAD else slots[1][p])) + (
+            h.epsilon / steps.coefficients[first * N_COEFFICIENTS + 2])
+    return moment
+
+
 cdef inline double coast(
     real** slots, Py_ssize_t p, Py_ssize_t first, Py_ssize_t now, const Hyper* h,
     const Steps* steps, Py_ssize_t counted, double* ahead,
@@ -332,11 +365,8 @@ cdef inline double coast(
     cdef double moment, decayed
     if not has_momentum(slots, p, h):
         return 0
-    moment = slots[0][p]
+    moment = first_move(slots, p, first, h, steps)
     decayed = power(steps.ratio, k, steps.powers)
-    if h.code != SGD:
-        moment /= sqrt(<double> (slots[2][p] if h.code == AMSGRAD else slots[1][p])) + (
-            h.epsilon / steps.coefficients[first * N_COEFFICIENTS + 2])
     if counted:
         ahead[0] = moment * (
             power(steps.ratio, k - counted, steps.powers) * steps.tail_sum[now - counted]
