@@ -204,3 +204,25 @@ def test_dense_steps_of_networks_on_csr_rows_are_those_on_dense_rows(params):
     dense = MLPRegressor(hidden_layer_sizes=(5,), **given).fit(X.toarray(), y)
     np.testing.assert_allclose(csr.coefs_[0], dense.coefs_[0], rtol=1e-8, atol=1e-11)
     np.testing.assert_allclose(csr.loss_curve_, dense.loss_curve_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("solver", ["adam", "nadam", "amsgrad"])
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("hidden", [(), (6,)])
+def test_rare_features_beside_a_strong_penalty(hidden, outputs, solver):
+    # In their small units the penalty shrinks weights by up to several times in a step, faster
+    # than moments fall, over absences from none to most of an epoch.
+    X, y = table(400, 900, 3, seed=1)
+    X = X.multiply((0.2 + np.arange(900) % 5) / 2).tocsr()
+    y = np.digitize(y, np.quantile(y, np.arange(1, outputs + 1) / (outputs + 1)))
+    params = dict(solver=solver, batch_size=8, max_iter=6, tol=0, alpha=3e-3, random_state=0)
+    params |= dict(learning_rate="constant", learning_rate_init=0.02, early_stopping=False)
+    make = (lambda **kw: MLPClassifier(hidden, **kw)) if hidden else LogisticRegression
+    found = []
+    for by_feature in (True, False):
+        with steps(by_feature):
+            model = make(**params).fit(X, y)
+        found.append(model.coefs_[0] if hidden else model.coef_)
+    # one output sums the moves of an absence in closed form, others take its steps
+    limit = 1e-5 if hidden or outputs > 1 else 5e-3
+    assert np.linalg.norm(found[0] - found[1]) <= limit * np.linalg.norm(found[1])
