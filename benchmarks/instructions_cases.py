@@ -28,14 +28,14 @@ def dense(n, d, classes=2, dtype=np.float32):
     return rng.standard_normal((n, d)).astype(dtype), labels(rng, n, classes)
 
 
-def csr(n, d, entries):
+def csr(n, d, entries, classes=2):
     rng = np.random.default_rng(0)
     start = rng.integers(d - 40 * entries, size=n)  # sorted columns, none twice
     columns = start[:, None] + np.cumsum(rng.integers(1, 40, size=(n, entries)), axis=1)
     values = rng.standard_normal(n * entries).astype(np.float32)
     pointers = np.arange(0, n * entries + 1, entries)
     X = sparse.csr_matrix((values, columns.ravel().astype(np.int32), pointers), shape=(n, d))
-    return X, labels(rng, n)
+    return X, labels(rng, n, classes)
 
 
 def logistic(X, y, **params):
@@ -77,6 +77,9 @@ CASES = {
     "csr, sgd, batch 1": lambda: batch_1(csr(1000, 10_000, 40), "sgd", 10),
     "csr, adagrad, batch 1": lambda: batch_1(csr(1000, 10_000, 40), "adagrad", 10),
     "csr, adam, batch 64": lambda: adam(csr(1000, 10_000, 40), 64, 10),
+    # the steps of these are by feature
+    "csr, few entries, adam, batch 64": lambda: adam(csr(2000, 50_000, 10), 64, 10),
+    "csr, 5 classes, adam, batch 8": lambda: adam(csr(400, 30_000, 10, classes=5), 8, 5),
     "network, relu, adam, batch 32": lambda: network(
         *dense(2000, 10), (32,), activation="relu", batch_size=32, max_iter=20
     ),

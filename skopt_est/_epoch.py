@@ -23,11 +23,17 @@ ROWS_AT_ONCE = 1 << 18
 """The same for the order of the rows, but a sixteenth of them at least."""
 
 
-DENSE_FROM = {"one output": 1 / 16, "slow": 1 / 32, "else": 1 / 8}
+DENSE_FROM = {
+    "one output": 1 / 32,
+    "one layer": 1 / 64,
+    "network": 1 / 16,
+    "Adam beside L2": 1 / 128,
+    "Adam beside L1": 1 / 512,
+}
 """The share of a sparse table's features that a batch has, from which on a step on all weights
-takes less time than to list the batch's features and bring each up to date: measured with 10 to
-300,000 features. Slow is to make up for Adam's moments beside a penalty, with one output beside
-L1."""
+takes less time than to list the batch's features and bring each up to date: measured with 300 to
+300,000 features. Beside a penalty, absent features' moments are made up for step by step, with one
+output only beside L1."""
 
 
 def steps_by_feature(objective: Objective, solver: Solver, settings: Settings) -> bool:
@@ -46,9 +52,12 @@ def steps_by_feature(objective: Objective, solver: Solver, settings: Settings) -
     if in_cells and batch_size == 1:
         return True
     momentum = solver.momentum_of(np.ones((1, 4)))
-    penalised = objective.l1.any() or (not in_cells and objective.l2.any())
-    slow = penalised and momentum is not None and momentum.ratio > 0 < momentum.decay_2
-    kind = "slow" if slow else "one output" if in_cells else "else"
+    kind = "one output" if in_cells else "one layer" if network.n_layers == 1 else "network"
+    if momentum is not None and momentum.ratio > 0 < momentum.decay_2:
+        if objective.l1.any():
+            kind = "Adam beside L1"
+        elif objective.l2.any() and not in_cells:
+            kind = "Adam beside L2"
     rows = objective.rows[:: len(objective.rows) // batch_size][:batch_size]
     return data.n_features_of(np.ascontiguousarray(rows)) < DENSE_FROM[kind] * data.d
 

@@ -52,22 +52,23 @@ def pairs(d):
     return X, np.random.default_rng(0).normal(size=60)
 
 
-# Batches of 10 rows have 20 features: an eighth, a sixteenth and a 32nd part of so many.
-EIGHTH, SIXTEENTH, LAST = 160, 320, 640
+# Batches of 10 rows have 20 features. The most columns with which steps are dense:
+NETWORK, ONE_OUTPUT, ONE_LAYER, BESIDE_L2, BESIDE_L1 = 320, 640, 1280, 2560, 10240
 
 
 @pytest.mark.parametrize(
     ("params", "most"),
     [
-        ({"solver": "adam"}, SIXTEENTH),
-        ({"solver": "sgd"}, SIXTEENTH),
-        ({"solver": "sgd", "l1_ratio": 0.5}, SIXTEENTH),
-        ({"solver": "adam", "l1_ratio": 0.5}, LAST),
-        ({"solver": "adam", "average": True}, LAST),
-        ({"solver": "adam", "average": True, "alpha": 0}, EIGHTH),
-        ({"solver": "rmsprop", "average": True}, EIGHTH),
-        ({"solver": "sgd", "average": True}, EIGHTH),
-        ({"solver": "sgd", "momentum": 0.9, "average": True}, EIGHTH),
+        ({"solver": "adam"}, ONE_OUTPUT),
+        ({"solver": "sgd"}, ONE_OUTPUT),
+        ({"solver": "sgd", "l1_ratio": 0.5}, ONE_OUTPUT),
+        ({"solver": "adam", "l1_ratio": 0.5}, BESIDE_L1),
+        ({"solver": "adam", "average": True}, BESIDE_L2),
+        ({"solver": "adam", "average": True, "l1_ratio": 0.5}, BESIDE_L1),
+        ({"solver": "adam", "average": True, "alpha": 0}, ONE_LAYER),
+        ({"solver": "rmsprop", "average": True}, ONE_LAYER),
+        ({"solver": "sgd", "average": True}, ONE_LAYER),
+        ({"solver": "sgd", "momentum": 0.9, "average": True}, ONE_LAYER),
     ],
 )
 def test_batches_with_a_share_of_the_features_make_dense_steps(asked, params, most):
@@ -81,14 +82,17 @@ def test_batches_with_a_share_of_the_features_make_dense_steps(asked, params, mo
 @pytest.mark.parametrize(
     ("params", "most"),
     [
-        ({}, LAST),
-        ({"alpha": 0}, EIGHTH),
-        ({"solver": "sgd", "momentum": 0}, EIGHTH),
-        ({"solver": "sgd", "momentum": 0.5}, EIGHTH),
-        ({"hidden_layer_sizes": (), "alpha": 0}, SIXTEENTH),
-        ({"hidden_layer_sizes": (), "alpha": 0, "max_grad_norm": 1.0}, EIGHTH),
-        ({"hidden_layer_sizes": (), "alpha": 0, "input_dropout": 0.1}, EIGHTH),
-        ({"hidden_layer_sizes": (), "alpha": 0, "solver": "adamw", "weight_decay": 0.1}, EIGHTH),
+        ({}, BESIDE_L2),
+        ({"alpha": 0}, NETWORK),
+        ({"solver": "sgd", "momentum": 0}, NETWORK),
+        ({"solver": "sgd", "momentum": 0.5}, NETWORK),
+        ({"hidden_layer_sizes": (), "alpha": 0}, ONE_OUTPUT),
+        ({"hidden_layer_sizes": (), "alpha": 0, "max_grad_norm": 1.0}, ONE_LAYER),
+        ({"hidden_layer_sizes": (), "alpha": 0, "input_dropout": 0.1}, ONE_LAYER),
+        (
+            {"hidden_layer_sizes": (), "alpha": 0, "solver": "adamw", "weight_decay": 0.1},
+            ONE_LAYER,
+        ),
     ],
 )
 def test_networks_have_such_a_rule(asked, params, most):
@@ -98,16 +102,20 @@ def test_networks_have_such_a_rule(asked, params, most):
     assert asked == [False, True]
 
 
-def test_several_outputs_have_the_rule_of_networks(asked):
-    for d in (LAST, LAST + 1):
+@pytest.mark.parametrize(
+    ("params", "most"),
+    [({"alpha": 0}, ONE_LAYER), ({}, BESIDE_L2), ({"l1_ratio": 0.5}, BESIDE_L1)],
+)
+def test_several_outputs_have_one_of_their_own(asked, params, most):
+    for d in (most, most + 1):
         X, y = pairs(d)
-        est = LinearRegression(batch_size=10, max_iter=1, random_state=0)
+        est = LinearRegression(batch_size=10, max_iter=1, random_state=0, **params)
         est.fit(X, np.column_stack([y, -y]))
     assert asked == [False, True]
 
 
 def test_rows_are_looked_at_all_over_the_table(asked):
-    X, y = pairs(LAST)
+    X, y = pairs(ONE_OUTPUT + 1)
     X = X.tolil()
     X[:30] = 0
     LinearRegression(solver="sgd", batch_size=20, max_iter=1, random_state=0).fit(X.tocsr(), y)
