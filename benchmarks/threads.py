@@ -2,9 +2,10 @@
 
 arithmetic: products of small matrices, two heaps of them: what two threads can bring at most here
 networks: an epoch of the large networks of `mlp` and of a larger one, with one and two BLAS threads
-    (a fit itself allows one)
-gradient: the full gradient of log loss, by one call or by one a half of the rows
-prediction: raw predictions, in the same two ways
+    (a fit itself allows BLAS one)
+gradient: the full gradient of log loss, whose parts a fit's threads share
+fit: whole fits by full gradients
+prediction: raw predictions, whose rows the threads share
 fits: two independent fits, in turns or in a thread each, as GridSearchCV can run them
 """
 
@@ -14,7 +15,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
-from itertools import pairwise
 from unittest import mock
 
 import numpy as np
@@ -24,6 +24,8 @@ from threadpoolctl import threadpool_limits
 from benchmarks import mlp, problems, report, timing
 from skopt_est import LogisticRegression, MLPClassifier
 from skopt_est._core import engine
+from skopt_est._full_pass import FullPass
+from skopt_est._threads import one_blas_thread
 
 Array = np.ndarray
 # Seconds of a call, and its result
@@ -37,7 +39,6 @@ TABLES = {
     "1M x 28 float32": (1_000_000, 28, np.float32),
 }
 README = ("what", "size", "1 thread ms", "2 threads ms", "x", "same bits")
-RELU = engine.ACTIVATION_CODES["relu"]
 pool = ThreadPoolExecutor(2)
 
 
@@ -97,50 +98,50 @@ def networks() -> Iterator[tuple[str, Side, Side]]:
         yield case, one, two
 
 
+def by_threads(call: Callable[[], Array]) -> tuple[Side, Side]:
+    """Where BLAS, and so a fit or prediction, may have one thread and two."""
+
+    def side(threads: int) -> tuple[float, Array]:
+        with threadpool_limits(threads, "blas"):
+            return per_call(call)
+
+    return partial(side, 1), partial(side, 2)
+
+
 def gradient() -> Iterator[tuple[str, Side, Side]]:
     code = engine.LOSS_CODES["log_loss_binary"]
     for case, (n, d, dtype) in TABLES.items():
         X, y = problems.dense(n, d, dtype)
-        Y, theta = y.astype(dtype)[:, None], np.linspace(-1, 1, d + 1, dtype=dtype)
-        network = engine.Network((d, 1))
+        theta = np.linspace(-1, 1, d + 1, dtype=dtype)
+        data = engine.Data(X, y.astype(dtype)[:, None], code)
+        full_pass = FullPass(data, engine.Network((d, 1)), np.arange(n, dtype=np.int32))
 
-        def of_rows(part: slice, X=X, Y=Y, theta=theta, network=network) -> Callable[[], Array]:
-            data = engine.Data(X[part], Y[part], code)
-            scratch, out = engine.Scratch(data, network), np.empty_like(theta)
+        def call(theta=theta, full_pass=full_pass) -> Array:
+            out = np.empty_like(theta)
+            with one_blas_thread():
+                full_pass(theta, np.empty(1), out)
+            return out
 
-            def call() -> Array:
-                engine.value_and_gradient(data, theta, network, out, scratch=scratch)
-                return out
+        yield case, *by_threads(call)
 
-            return call
 
-        whole, halves = of_rows(slice(n)), [of_rows(half) for half in split(n)]
-
-        def in_halves(halves=halves) -> Array:
-            first, second = pool.map(lambda call: call(), halves)
-            return (first + second) / 2
-
-        yield case, partial(per_call, whole), partial(per_call, in_halves)
+def fit() -> Iterator[tuple[str, Side, Side]]:
+    for case, (n, d, dtype) in TABLES.items():
+        X, y = problems.dense(n, d, dtype)
+        for solver, epochs in (("lbfgs", 100), ("gd", 30)):
+            model = LogisticRegression(solver=solver, max_iter=epochs)
+            yield f"{solver}, {case}", *by_threads(lambda m=model, X=X, y=y: m.fit(X, y).coef_)
 
 
 def prediction() -> Iterator[tuple[str, Side, Side]]:
-    rng = np.random.default_rng(0)
     for units in ((20, 1), (20, 100, 1), (100, 256, 256, 1)):
-        X, _ = problems.dense(100_000, units[0])
-        coefs = [rng.standard_normal(shape, np.float32) for shape in pairwise(units)]
-        intercepts = [rng.standard_normal(n, np.float32) for n in units[1:]]
-        layers = (coefs, intercepts, [RELU] * (len(coefs) - 1))
-        parts = [X[half] for half in split(len(X))]
-
-        def whole(X=X, layers=layers) -> Array:
-            return engine.predict(X, *layers)
-
-        def in_halves(parts=parts, layers=layers) -> Array:
-            futures = [pool.submit(engine.predict, part, *layers) for part in parts]
-            return np.concatenate([future.result() for future in futures])
-
+        X, y = problems.dense(100_000, units[0])
+        if len(units) == 2:
+            model = LogisticRegression().fit(X[:1000], y[:1000])
+        else:
+            model = MLPClassifier(units[1:-1], max_iter=1).fit(X[:1000], y[:1000])
         size = "100k rows, " + "-".join(map(str, units))
-        yield size, partial(per_call, whole), partial(per_call, in_halves)
+        yield size, *by_threads(lambda model=model, X=X: model.predict_proba(X))
 
 
 def fits() -> Iterator[tuple[str, Side, Side]]:
@@ -159,11 +160,7 @@ def fits() -> Iterator[tuple[str, Side, Side]]:
     yield "MLPClassifier 5k x 20, (64, 64)", *in_turns_and_at_once(jobs)
 
 
-def split(n: int) -> tuple[slice, slice]:
-    return slice(n // 2), slice(n // 2, n)
-
-
-CASES = {part.__name__: part for part in (arithmetic, networks, gradient, prediction, fits)}
+CASES = {part.__name__: part for part in (arithmetic, networks, gradient, fit, prediction, fits)}
 
 
 def run(args) -> list[report.Row]:

@@ -184,7 +184,7 @@ class OptimizerEstimator(CallbackSupportMixin, StoredEstimator, metaclass=ABCMet
         problem = self._problem(X, targets, rows, weights, resumed)
         settings = {f.name: getattr(self, f.name) for f in fields(Solver) if hasattr(self, f.name)}
         solver = SOLVERS[self.solver](**settings)
-        # Threads would add in another order, and cost more than they bring at these sizes.
+        # Those of BLAS would add in another order, and cost more than they bring at these sizes.
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
             score = None if validation is None else score_of(self, validation, problem)
             batch_size = self._batch_size(solver, len(rows))

@@ -9,6 +9,7 @@ import numpy as np
 
 from skopt_est import schedules
 from skopt_est._core import engine
+from skopt_est._full_pass import FullPass
 from skopt_est._objective import Objective
 from skopt_est._order import visiting_order
 from skopt_est._state import Settings, State
@@ -97,6 +98,14 @@ class Passes:
         return self.objective.scratch()
 
     @cached_property
+    def full_pass(self) -> FullPass | None:
+        """For one batch of all rows where it comes in parts."""
+        if self.n_batches > 1 or self.drops:
+            return None
+        full_pass = self.objective.full_pass()
+        return full_pass if len(full_pass.rows) > 1 else None
+
+    @cached_property
     def model(self) -> engine.Model:
         state, objective = self.state, self.objective
         strengths: list[Any] = [objective.l1, objective.l2]
@@ -179,6 +188,10 @@ class Passes:
             state.n_averaged += n_steps - first
         if self.drops:
             options["mask_key"] = engine.next_word(state.rng)
+        means = np.empty(self.objective.n_outputs)
+        if (full_pass := self.full_pass) is not None:
+            options["gradient"] = gradient = np.empty_like(self.model.theta)
+            full_pass(self.model.theta, means, gradient)
         sums = engine.run_epoch(
             self.objective.data,
             self.model,
@@ -189,6 +202,8 @@ class Passes:
             by_feature=self.by_feature,
             **options,
         )
+        if full_pass is not None:
+            sums = means * len(rows)
         state.n_updates += n_steps
         state.n_moments += n_steps
         state.t += len(rows)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skopt_est._core import engine
+from skopt_est._full_pass import FullPass
 from skopt_est._layout import Layout
 from skopt_est._losses import Loss
 
@@ -81,18 +82,20 @@ class Objective(NamedTuple):
         """F at theta, exactly."""
         return self.loss_value(theta) + self.penalty(theta)
 
-    def loss_value(self, theta: Array, scratch: engine.Scratch | None = None) -> float:
+    def full_pass(self) -> FullPass:
+        """A pass over all rows, and its buffers."""
+        return FullPass(self.data, self.network, self.rows)
+
+    def loss_value(self, theta: Array, full_pass: FullPass | None = None) -> float:
         """The data term alone, in the user's units."""
         sums = np.empty(self.n_outputs)
-        engine.value_and_gradient(
-            self.data, theta, self.network, None, self.rows, sums, None, scratch
-        )
+        (full_pass or self.full_pass())(theta, sums)
         return self.data_term(sums)
 
     def evaluation(self) -> Callable[[Array, Array], tuple[float, float]]:
         """A function of theta, for many calls: what training minimises, and F. Its second argument
         receives the gradient of the former's smooth part: with the L2 term, without the L1 term."""
-        sums, scratch, n = np.empty(self.n_outputs), self.scratch(), self.layout.n_weights
+        sums, full_pass, n = np.empty(self.n_outputs), self.full_pass(), self.layout.n_weights
         penalty = self.penalty_function()
 
         def one_penalty(theta: Array) -> tuple[float, float]:
@@ -101,9 +104,7 @@ class Objective(NamedTuple):
         penalties = one_penalty if (self.unit == 1).all() else self._penalties
 
         def evaluate(theta: Array, grad: Array) -> tuple[float, float]:
-            value = engine.value_and_gradient(
-                self.data, theta, self.network, grad, self.rows, sums, None, scratch
-            )
+            value = full_pass(theta, sums, grad)
             in_training, in_users = penalties(theta)
             grad[:n] += self.l2 * theta[:n]
             return value + in_training, self.data_term(sums) + in_users

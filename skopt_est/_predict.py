@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 
 from skopt_est._checks import check_rows, plain_rows
 from skopt_est._core import engine
-from skopt_est._threads import one_blas_thread
+from skopt_est._threads import in_threads, one_blas_thread
 
 Array = np.ndarray
 # Rows that are converted at a time
 CONVERTED_ROWS = 4096
 # Elements of the largest layer below which no product goes to BLAS and its threads
 LEAST_FOR_BLAS = 1 << 16
+# Multiply-adds of a part, at least, which threads may share: some 0.5 ms
+PART_WORK, MOST_PARTS = 1 << 24, 64
 
 
 def raw_prediction(
@@ -53,12 +56,45 @@ def _through_layers(
     layers, n = (coefs, intercepts, codes, finite_only), X.shape[0]
     if n == 1 and max(W.size for W in coefs) < LEAST_FOR_BLAS:
         return engine.predict(X.astype(dtype, copy=False), *layers)
-    # Threads would add in another order.
+    entries = X.nnz if issparse(X) else X.size
+    work = entries * coefs[0].shape[1] + n * sum(W.size for W in coefs[1:])
+    n_parts = max(min(work // PART_WORK, MOST_PARTS, n), 1)
+    ends = [n * i // n_parts for i in range(n_parts + 1)]
+    result = np.empty((n, coefs[-1].shape[1]), dtype)
+
+    def predict(part: int) -> bool:
+        step = ends[part + 1] - ends[part] if X.dtype == dtype else CONVERTED_ROWS
+        for first in range(ends[part], ends[part + 1], max(step, 1)):
+            stop = min(first + step, ends[part + 1])
+            rows = _some_rows(X, first, stop, dtype)
+            if engine.predict(rows, *layers, result[first:stop]) is None:
+                return False
+        return True
+
+    # BLAS's threads would add in another order.
     with one_blas_thread():
-        if X.dtype == dtype:
-            return engine.predict(X, *layers)
-        parts = [
-            engine.predict(X[i : i + CONVERTED_ROWS].astype(dtype), *layers)
-            for i in range(0, n, CONVERTED_ROWS)
-        ]
-    return None if any(part is None for part in parts) else np.concatenate(parts)
+        return result if all(in_threads(predict, n_parts)) else None
+
+
+class _Csr(NamedTuple):
+    """What the engine asks of a CSR matrix."""
+
+    data: Array
+    indices: Array
+    indptr: Array
+    shape: tuple[int, int]
+    dtype: np.dtype
+
+
+def _some_rows(X: Any, first: int, stop: int, dtype: np.dtype) -> Any:
+    """Rows of X in this dtype, where they lie if they have it."""
+    if not issparse(X):
+        return X[first:stop].astype(dtype, copy=False)
+    start, end = X.indptr[first], X.indptr[stop]
+    return _Csr(
+        X.data[start:end].astype(dtype, copy=False),
+        X.indices[start:end],
+        X.indptr[first : stop + 1] - start,
+        (stop - first, X.shape[1]),
+        dtype,
+    )

@@ -1,18 +1,24 @@
-"""One BLAS thread while an estimator is fitted, or makes large predictions.
+"""One BLAS thread while an estimator is fitted, or makes large predictions; ours in place of more.
 
-More of them would add in another order, and with two a product of the sizes that occur here can
+More of BLAS's would add in another order, and with two a product of the sizes that occur here can
 take a hundred times longer. The limit belongs to the process, so it is shared by all fits under
 way: the first one sets it, the last one puts back what it found. (Of BLAS on OpenMP it belongs to a
 thread.)
+
+Full passes over many rows come in parts, which as many threads may share as BLAS had, so that
+threadpoolctl's limits and those of joblib's workers hold for them, too.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 # a dependency of scikit-learn
 from threadpoolctl import LibController, ThreadpoolController
@@ -25,6 +31,8 @@ _lock = threading.RLock()
 _entries: dict[object, int] = {}
 # the number of threads that each BLAS had before the first entry
 _found: Numbers = []
+# of those that help in_threads; made when first needed
+_pool: ThreadPoolExecutor | None = None
 
 
 @cache
@@ -95,8 +103,64 @@ def one_blas_thread() -> Iterator[None]:
             raise
 
 
+def n_threads() -> int:
+    """Those that what is under way here, within `one_blas_thread`, may have: BLAS's number, shared
+    with what is under way in other threads; one where each thread has a number of its own."""
+    with _lock:
+        number = 1 if _libraries()[1] else max((number for _, number in _found), default=1)
+        return max(number // max(len(set(_entries.values())), 1), 1)
+
+
+def in_threads(job: Callable[[int], Any], count: int) -> list[Any]:
+    """The results of job(0), ..., job(count - 1), which may run at once, in any order."""
+    results: list[Any] = [None] * count
+    waiting = deque(range(count))
+
+    def work() -> None:
+        while True:
+            try:
+                i = waiting.popleft()
+            except IndexError:
+                return
+            results[i] = job(i)
+
+    helpers = _start(work, min(n_threads(), count) - 1)
+    try:
+        work()
+    finally:
+        waiting.clear()  # after an error nobody begins another one
+        busy = [helper for helper in helpers if not helper.cancel()]
+        try:
+            wait(busy)
+        except BaseException:
+            wait(busy)  # what they write to must not be used meanwhile
+            raise
+    for helper in busy:
+        helper.result()
+    return results
+
+
+def _start(work: Callable[[], None], count: int) -> list[Future]:
+    """That in so many other threads. Fewer, where no more can be started, take longer."""
+    global _pool
+    helpers: list[Future] = []
+    if count < 1:
+        return helpers
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(os.cpu_count(), "skopt_est")
+        try:
+            while len(helpers) < count:
+                helpers.append(_pool.submit(work))
+        except RuntimeError:  # also while the interpreter ends
+            pass
+    return helpers
+
+
 def _after_fork_in_child() -> None:
     """Of the threads of the parent only the one that forked is here."""
+    global _pool
+    _pool = None
     here = threading.get_ident()
     for entry in [entry for entry, thread in _entries.items() if thread != here]:
         del _entries[entry]

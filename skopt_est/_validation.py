@@ -143,8 +143,8 @@ def score_of(
                 "form, or precondition=False."
             )
         held = problem.held_out(X_val, Y, rows, weights)
-        scratch = held.scratch()
-        return lambda theta: -held.loss_value(theta, scratch)
+        full_pass = held.full_pass()
+        return lambda theta: -held.loss_value(theta, full_pass)
     evaluate = scorer_of(estimator, estimator.scoring)
 
     def score(theta: Array) -> float:

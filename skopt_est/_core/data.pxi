@@ -75,7 +75,7 @@ cdef class Data:
     cdef Rows rows
     cdef const void* targets
     cdef const void* weights
-    cdef readonly Py_ssize_t n, d, target_columns
+    cdef readonly Py_ssize_t n, d, n_entries, target_columns
     cdef readonly bint is_float, sparse
     cdef Py_ssize_t fullest     # the most entries of a CSR row
     cdef int loss_code
@@ -100,9 +100,11 @@ cdef class Data:
         self.dtype = dtype
         self.is_float = dtype == np.float32
         self.n, self.d = self.rows.n, self.rows.d
+        self.n_entries = self.n * self.d
         self._keep = (X, Y, row_weight, shift, inv_scale)
         if self.sparse:
             self.fullest = _fullest(&self.rows)
+            self.n_entries = len(X.data)
             self._keep = (X.data, X.indices, indptr, Y, row_weight, shift, inv_scale)
             if shift is not None:
                 raise ValueError("CSR rows take no shift")

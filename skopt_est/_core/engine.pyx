@@ -256,7 +256,7 @@ def run_epoch(
     Data data, Model model, Scratch scratch, const int32_t[::1] order, Py_ssize_t batch_size,
     coefficients, tail=None, double ratio=0.0, double decay_1=0.0,
     double decay_2=0.0, kept=None, Py_ssize_t average_from=0, mask_key=None,
-    bint by_feature=False,
+    bint by_feature=False, gradient=None,
 ):
     """Train on the rows of `order`, one solver step a batch; returns the sum over rows of
     weight times loss, one number an output, as met during the epoch.
@@ -273,6 +273,8 @@ def run_epoch(
     mask_key : key of this epoch's dropout masks; None: nothing is dropped
     by_feature : whether steps move the first layer's weights of their batch's features only, and
         what the others miss is made up for later. For CSR; one step of all rows is always dense.
+    gradient : ndarray like theta, or None
+        Of the mean loss of all rows, who has it already and takes one step; the sums are then zero.
     """
     cdef Py_ssize_t n = order.shape[0], n_steps
     cdef const double[:, ::1] table
@@ -282,6 +284,7 @@ def run_epoch(
     cdef int32_t[::1] last_seen, touched
     cdef int32_t* p_last = NULL
     cdef int32_t* p_touched = NULL
+    cdef bint summed
     if batch_size < 1 or n < 1:
         raise ValueError(f"no step can be made of {n} rows in batches of {batch_size}")
     if data.d != model.network.units[0]:
@@ -347,22 +350,28 @@ def run_epoch(
     scratch.begin(data, model.network, mask_key)
     scratch.bind(model.p_theta, model.p_grad, sizeof(float) if data.is_float else sizeof(double),
                  model.network.fit_intercept)
-    if data.sparse:
+    if gradient is not None:
+        if n_steps > 1:
+            raise ValueError(f"a gradient is of one step, not of {n_steps}")
+        _vector(gradient, data.dtype, model.size, "gradient")
+        model._grad[:] = gradient
+    elif data.sparse:
         model._grad[:] = 0
+    summed = gradient is not None
     with nogil:
         if data.is_float:
             _epoch(data, model, scratch, &order[0], n, batch_size, &steps, n_steps, p_last,
-                   p_touched, <float> 0)
+                   p_touched, summed, <float> 0)
         else:
             _epoch(data, model, scratch, &order[0], n, batch_size, &steps, n_steps, p_last,
-                   p_touched, <double> 0)
+                   p_touched, summed, <double> 0)
     return scratch.totals.copy()
 
 
 cdef int _epoch(
     Data data, Model model, Scratch scratch, const int32_t* order, Py_ssize_t n,
     Py_ssize_t batch_size, Steps* steps, Py_ssize_t n_steps, int32_t* last_seen,
-    int32_t* touched, real like,
+    int32_t* touched, bint summed, real like,
 ) except -1 nogil:
     cdef Py_ssize_t n_weights = model.n_weights, size = model.size
     cdef Py_ssize_t k = scratch.layers[0].n_out, at, count, s, p, i, work = 0, n_touched = 0
@@ -383,7 +392,7 @@ cdef int _epoch(
     for i in range(N_SLOTS_MAX):
         slots[i] = (<real*> model.p_slots) + i * size if i < model.n_slots else NULL
     if (
-        not lazy and batch_size == 1 and k == 1 and average == NULL and limit == 0
+        not lazy and not summed and batch_size == 1 and k == 1 and average == NULL and limit == 0
         and model.n_layers == 1 and data.rows.indices == NULL and scratch.input_drop.kept == 0
         and data.loss_code != LOG_LOSS_MULTINOMIAL
         and (h.code == ADAGRAD or (h.code == SGD and h.momentum == 0))
@@ -396,7 +405,7 @@ cdef int _epoch(
         dense_from = data.d * k     # the first layer's weights are stepped feature by feature
     for s in range(n_steps):
         stop = min(start + batch_size, n)
-        at = start
+        at = stop if summed else start
         while at < stop:
             count = min(scratch.block_rows, stop - at)
             if lazy:

@@ -9,16 +9,18 @@ cdef enum:
     WHOLE_TILES = 84        # a multiple of the rows of a tile, whichever the vector unit
 
 
-def predict(X, coefs, intercepts, activations, bint finite_only=False):
+def predict(X, coefs, intercepts, activations, bint finite_only=False, result=None):
     """Raw predictions, (n, outputs), in blocks of rows that stay in cache.
 
     Parameters
     ----------
-    X : ndarray (n, d), C order, or canonical csr_matrix with int32 indices, float32 or float64
+    X : ndarray (n, d), C order, or canonical csr_matrix with int32 indices, float32 or float64; or
+        what has a csr_matrix's data, indices, indptr, shape and dtype
     coefs, intercepts : lists of C-ordered arrays of X's dtype, one a layer
     activations : codes, one a hidden layer
     finite_only : return None if the numbers of some block of X don't have a finite sum, or, of a
         single layer with one output, the predictions
+    result : C-ordered array (n, outputs) of X's dtype, to be filled and returned, or None
     """
     cdef bint summable
     cdef Py_ssize_t most_weights = 0
@@ -56,7 +58,11 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False):
             _check_activation(activations[level])
             layers[level].activation = activations[level]
             widest = max(widest, layers[level].n_out)
-    result = np.empty((n, d), dtype)
+    if result is None:
+        result = np.empty((n, d), dtype)
+    elif result.shape != (n, d):
+        raise ValueError(f"result must have the shape {(n, d)}, got {result.shape}")
+    out = <void*> _vector(result.reshape(-1), dtype, n * d, "result", True)
     rows = PREDICT_FEW if most_weights <= FEW_WEIGHTS else PREDICT_ELEMENTS
     rows = min(max(rows // (2 * widest), 16), BLOCK_ROWS)
     if 2 * rows >= WHOLE_TILES:
@@ -66,7 +72,6 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False):
     place = <char*> _address(buffers)
     for level in range(n_layers - 1):
         layers[level].out = place + (level % 2) * rows * widest * itemsize
-    out = _address(result)
     with nogil:
         if is_float:
             summable = _predict(&source, layers, n_layers, rows, finite_only, <float*> out)
