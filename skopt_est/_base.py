@@ -62,7 +62,7 @@ class OptimizerEstimator(CallbackSupportMixin, StoredEstimator, metaclass=ABCMet
     def _problem(
         self, X: Any, targets: Targets, rows: Array, weights: Array | None, resumed: bool
     ) -> Problem:
-        """The objective of these rows in the units of training."""
+        """The objective of these rows in the units of training; weights: as `Problem` has them."""
 
     def _initial(
         self, rng: np.random.RandomState, n_features: int, n_outputs: int, dtype: np.dtype
@@ -173,14 +173,19 @@ class OptimizerEstimator(CallbackSupportMixin, StoredEstimator, metaclass=ABCMet
         if not hasattr(raw_X, "shape"):
             given = (X, raw_y, sample_weight)
         if self.early_stopping and validation is None:
-            one_column = targets.Y.shape[1] == 1
-            labels = targets.Y[rows, 0] if is_classifier(self) and one_column else None
-            train, held = hold_out(len(rows), labels, self.validation_fraction, first[1])
+            one_class_a_row = is_classifier(self) and targets.Y.shape[1] == 1
+            labels = _targets.of_rows(targets.Y, rows)[:, 0] if one_class_a_row else None
+            held = hold_out(len(rows), labels, self.validation_fraction, first[1])
             validation = held_out(given, rows[held], self.scoring)
-            rows = trained_on = rows[train]
+            rows = trained_on = rows[~held]
+            del labels, held
 
         self._n_rows = len(rows)
-        self._weight_sum = float(len(rows) if weights is None else weights[rows].sum())
+        weights = _targets.of_rows(weights, rows)
+        self._weight_sum = float(len(rows) if weights is None else weights.sum())
+        if weights is not None and weights is sample_weight:
+            weights = weights.copy()  # the user's own are left as they are
+        weights = _targets.row_weights(weights, rows, X.shape[0], X.dtype)
         problem = self._problem(X, targets, rows, weights, resumed)
         settings = {f.name: getattr(self, f.name) for f in fields(Solver) if hasattr(self, f.name)}
         solver = SOLVERS[self.solver](**settings)

@@ -39,7 +39,6 @@ class LinearProblem(Problem):
     ) -> Self:
         """l1, l2: alpha l1_ratio and alpha (1 - l1_ratio). scaling None: measure it."""
         loss, layout = targets.loss, Layout(X.shape[1], targets.n_outputs)
-        weights = _targets.row_weights(weights, rows, X.dtype)
         if scaling is None:
             scaling = _scaling.measure(
                 X, targets.Y, rows, weights, loss, targets.n_outputs, fit_intercept

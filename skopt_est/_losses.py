@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from skopt_est._core import engine
+from skopt_est._targets import class_masses
 
 Array = np.ndarray
 
@@ -231,7 +232,7 @@ class LogLossMultinomial(LogLossBinary):
     out_activation = "softmax"
 
     def constant(self, y, weights):
-        mass = np.bincount(y[:, 0].astype(np.intp), weights, minlength=self.n_classes)
+        mass = class_masses(y, weights, self.n_classes)
         f = np.log(np.where(mass > 0, mass / mass.sum(), 0.5 / len(y)))
         return f - f.mean()
 

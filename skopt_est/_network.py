@@ -94,7 +94,6 @@ class NetworkProblem(Problem):
     ) -> Self:
         """scaling None: measure the targets' units."""
         loss, k = targets.loss, targets.n_outputs
-        weights = _targets.row_weights(weights, rows, X.dtype)
         if scaling is None:
             scaling = target_units(targets.Y, rows, weights, loss)
         layout = architecture.layout(X.shape[1], k)

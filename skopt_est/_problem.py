@@ -65,10 +65,13 @@ class Problem(ABC):
         return ""
 
     def held_out(self, X: Any, Y: Array, rows: Array, weights: Array | None) -> Objective:
-        """The objective's loss over other rows: `loss_value` is what is asked of it."""
-        weights = _targets.with_class_factors(weights, self.targets.class_factors, Y)
-        rows = rows[_targets.weighted_rows(None if weights is None else weights[rows], len(rows))]
-        weights = _targets.row_weights(weights, rows, X.dtype)
+        """The objective's loss over other rows, whose weights these are: `loss_value` is what is
+        asked of it."""
+        some = _targets.of_rows(Y, rows)
+        weights = _targets.with_class_factors(weights, self.targets.class_factors, some)
+        kept = _targets.weighted_rows(weights, len(rows))
+        rows, weights = rows[kept], None if weights is None else weights[kept]
+        weights = _targets.row_weights(weights, rows, len(Y), X.dtype)
         return self.objective._replace(data=self.data(X, Y, weights), rows=rows)
 
     @property

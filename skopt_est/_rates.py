@@ -52,8 +52,9 @@ def automatic(
         norms = moments.squared_norms(X, some, **units) + intercept
         if row_weight is not None:
             norms *= row_weight[some]
-        total += float(np.sum(norms * _of_rows(curvature, some)))
         worst = max(worst, float(np.max(norms * _of_rows(largest_curvature, some))))
+        norms *= _of_rows(curvature, some)
+        total += float(np.sum(norms))
     typical = total / len(rows)
     return (1.0 - solver.momentum) / max(typical + worst / batch_size, 1e-30)
 

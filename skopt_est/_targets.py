@@ -88,14 +88,22 @@ def _check_sum(weights: Array, argument: str) -> None:
         )
 
 
+def class_masses(Y: Array, weights: Array | None, n_classes: int) -> Array:
+    """The weight of the rows of each class, added in their order; Y holds class indices."""
+    masses = np.zeros(n_classes)
+    for piece in pieces(len(Y)):
+        some = 1.0 if weights is None else weights[piece].astype(np.float64, copy=False)
+        np.add.at(masses, Y[piece, 0].astype(np.intp), some)
+    return masses
+
+
 def class_factors(class_weight, classes: Array, Y: Array, weights: Array | None):
     """The weight of each class, or None; Y holds class indices. "balanced" counts rows by their
     weight, so that a weight of two is a row twice."""
     if class_weight is None:
         return None
     if isinstance(class_weight, str):
-        codes = Y[:, 0].astype(np.intp)
-        mass = np.bincount(codes, weights, minlength=len(classes)).astype(np.float64)
+        mass = class_masses(Y, weights, len(classes))
         with np.errstate(over="ignore"):
             ratio = np.divide(mass.sum(), mass, out=np.zeros_like(mass), where=mass > 0)
         return ratio / len(classes)
@@ -106,10 +114,13 @@ def class_factors(class_weight, classes: Array, Y: Array, weights: Array | None)
 
 
 def with_class_factors(weights: Array | None, factors: Array | None, Y: Array) -> Array | None:
-    """Weights times the weight of each row's class; Y holds class indices."""
+    """Weights times the weight of each row's class, in an array of its own; Y holds class indices.
+    Without factors the weights as they are."""
     if factors is None:
         return weights
-    of_row = factors[Y[:, 0].astype(np.intp)]
+    of_row = np.empty(len(Y))
+    for piece in pieces(len(Y)):
+        of_row[piece] = factors[Y[piece, 0].astype(np.intp)]
     if weights is not None:
         with np.errstate(over="ignore", invalid="ignore"):
             of_row *= weights
@@ -119,9 +130,10 @@ def with_class_factors(weights: Array | None, factors: Array | None, Y: Array) -
 
 def weighted_rows(weights: Array | None, n: int) -> Array:
     """Indices of the rows whose weight is not zero."""
-    if weights is None:
-        return np.arange(n, dtype=np.int32)
-    rows = np.flatnonzero(weights).astype(np.int32)
+    rows = np.arange(n, dtype=np.int32)  # positions that numpy makes have twice the bytes
+    if weights is None or weights.all():
+        return rows
+    rows = rows[weights != 0]
     if not len(rows):
         raise ValueError("sample_weight times class_weight is zero for every sample.")
     return rows
@@ -136,14 +148,15 @@ def of_rows(values: Array | None, rows: Array) -> Array | None:
     return values if values is None or len(rows) == len(values) else values[rows]
 
 
-def row_weights(weights: Array | None, rows: Array, dtype: np.dtype) -> Array | None:
-    """Weights times n / S of these rows, as the engine takes them; None where all are equal."""
-    if weights is None:
+def row_weights(weights: Array | None, rows: Array, n: int, dtype: np.dtype) -> Array | None:
+    """Of n rows the weights times len(rows) / S, as the engine takes them; None where those of
+    `rows` are equal. `weights` has those of `rows` only, and is overwritten."""
+    if weights is None or weights.min() == weights.max():
         return None
-    some = of_rows(weights, rows)
-    if (some == some[0]).all():
-        return None
-    scaled = np.zeros(len(weights), dtype)
-    share = some / some.max()
-    scaled[rows] = share * (len(rows) / share.sum())
+    weights /= weights.max()
+    weights *= len(rows) / weights.sum()
+    if len(rows) == n:
+        return weights.astype(dtype, copy=False)
+    scaled = np.zeros(n, dtype)
+    scaled[rows] = weights
     return scaled

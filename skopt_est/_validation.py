@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.metrics import check_scoring, get_scorer
-from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing
+from sklearn.utils.extmath import _approximate_mode
 
 from skopt_est import _targets
 
@@ -69,25 +70,46 @@ def check_arguments(
         )
 
 
-def hold_out(
-    n: int, labels: Array | None, fraction: float, random_state: int
-) -> tuple[Array, Array]:
-    """Positions of training and validation rows; stratified where there are labels."""
-    try:
-        train, held = train_test_split(
-            np.arange(n), test_size=fraction, stratify=labels, random_state=random_state
-        )
-    except ValueError as error:
+def hold_out(n: int, labels: Array | None, fraction: float, random_state: int) -> Array:
+    """Which of n rows are for validation, True or False; stratified where there are labels, which
+    are class indices. The same rows as `train_test_split` of scikit-learn has, which needs eight
+    times the memory: it puts each position into a list."""
+    n_held = math.ceil(fraction * n)
+    rng = np.random.RandomState(random_state)
+    if labels is None:
+        counts = np.array([n])
+        order = np.arange(n, dtype=np.int32)
+        begin, end = [0], [n_held]
+    else:
+        codes = labels.astype(np.min_scalar_type(int(labels.max())))
+        counts = np.unique_counts(codes).counts
+    fault = None
+    if n_held == n:
+        fault = "None would be left to train on."
+    elif labels is not None and counts.min() < 2:
+        fault = "A class has only 1 row, where 2 are the least."
+    elif labels is not None and min(n_held, n - n_held) < len(counts):
+        fault = f"Each part must have a row of each of the {len(counts)} classes."
+    if fault is not None:
         raise ValueError(
             f"early_stopping=True could not hold out validation_fraction={fraction} of {n} rows: "
-            f"{error} Pass X_val and y_val, or change validation_fraction."
-        ) from error
-    if len(held) < 2:
+            f"{fault} Pass X_val and y_val, or change validation_fraction."
+        )
+    if n_held < 2:
         raise ValueError(
-            f"early_stopping=True held out {len(held)} of {n} rows, too few to judge by: increase "
+            f"early_stopping=True held out {n_held} of {n} rows, too few to judge by: increase "
             f"validation_fraction={fraction}, or pass X_val and y_val."
         )
-    return np.sort(train), np.sort(held)
+    if labels is not None:
+        order = np.argsort(codes, kind="stable")
+        begin = _approximate_mode(counts, n - n_held, rng)
+        end = begin + _approximate_mode(counts - begin, n_held, rng)
+    held = np.zeros(n, bool)
+    groups = np.split(order, np.cumsum(counts)[:-1])
+    for group, first, last in zip(groups, begin, end, strict=True):
+        rng.shuffle(group)
+        held[group[first:last]] = True
+    return held
 
 
 def scorer_of(estimator, scoring: str | Callable | None) -> Callable[[Any, Validation], float]:
@@ -133,9 +155,6 @@ def score_of(
                 "must be as many."
             )
         rows = np.arange(len(Y), dtype=np.int32)
-    elif weights is not None:
-        of_rows, weights = weights, np.zeros(len(Y))
-        weights[rows] = of_rows
     if estimator.scoring == "loss":
         if issparse(X_val) and problem.scaling.shift is not None:
             raise ValueError(
