@@ -49,12 +49,17 @@ def automatic(
     total = worst = 0.0
     for piece in pieces(len(rows)):
         some = rows[piece]
-        norms = moments.squared_norms(X, some, **units) + intercept
+        norms = moments.squared_norms(X, some, **units)
+        norms += intercept
         if row_weight is not None:
             norms *= row_weight[some]
-        worst = max(worst, float(np.max(norms * _of_rows(largest_curvature, some))))
+        if isinstance(largest_curvature, np.ndarray):
+            worst = max(worst, float(np.max(norms * largest_curvature[some])))
+        else:  # the same number without an array of products
+            worst = max(worst, float(np.max(norms)) * largest_curvature)
         norms *= _of_rows(curvature, some)
         total += float(np.sum(norms))
+        del norms  # else it waits for the next piece's
     typical = total / len(rows)
     return (1.0 - solver.momentum) / max(typical + worst / batch_size, 1e-30)
 

@@ -145,7 +145,12 @@ def of_rows(values: Array, rows: Array) -> Array: ...
 def of_rows(values: None, rows: Array) -> None: ...
 def of_rows(values: Array | None, rows: Array) -> Array | None:
     """What belongs to these rows, which are in order and each there once; no copy of all."""
-    return values if values is None or len(rows) == len(values) else values[rows]
+    if values is None or len(rows) == len(values):
+        return values
+    some = np.empty((len(rows), *values.shape[1:]), values.dtype)
+    for piece in pieces(len(rows)):  # numpy makes positions of eight bytes of `rows`
+        some[piece] = values[rows[piece]]
+    return some
 
 
 def row_weights(weights: Array | None, rows: Array, n: int, dtype: np.dtype) -> Array | None:
@@ -158,5 +163,6 @@ def row_weights(weights: Array | None, rows: Array, n: int, dtype: np.dtype) -> 
     if len(rows) == n:
         return weights.astype(dtype, copy=False)
     scaled = np.zeros(n, dtype)
-    scaled[rows] = weights
+    for piece in pieces(len(rows)):
+        scaled[rows[piece]] = weights[piece]
     return scaled

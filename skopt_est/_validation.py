@@ -76,20 +76,14 @@ def hold_out(n: int, labels: Array | None, fraction: float, random_state: int) -
     times the memory: it puts each position into a list."""
     n_held = math.ceil(fraction * n)
     rng = np.random.RandomState(random_state)
-    if labels is None:
-        counts = np.array([n])
-        order = np.arange(n, dtype=np.int32)
-        begin, end = [0], [n_held]
-    else:
+    fault = "None would be left to train on." if n_held == n else None
+    if labels is not None:
         codes = labels.astype(np.min_scalar_type(int(labels.max())))
         counts = np.unique_counts(codes).counts
-    fault = None
-    if n_held == n:
-        fault = "None would be left to train on."
-    elif labels is not None and counts.min() < 2:
-        fault = "A class has only 1 row, where 2 are the least."
-    elif labels is not None and min(n_held, n - n_held) < len(counts):
-        fault = f"Each part must have a row of each of the {len(counts)} classes."
+        if counts.min() < 2:
+            fault = "A class has one row only, where 2 are the least."
+        elif min(n_held, n - n_held) < len(counts):
+            fault = f"Each part must have a row of each of the {len(counts)} classes."
     if fault is not None:
         raise ValueError(
             f"early_stopping=True could not hold out validation_fraction={fraction} of {n} rows: "
@@ -100,15 +94,18 @@ def hold_out(n: int, labels: Array | None, fraction: float, random_state: int) -
             f"early_stopping=True held out {n_held} of {n} rows, too few to judge by: increase "
             f"validation_fraction={fraction}, or pass X_val and y_val."
         )
-    if labels is not None:
-        order = np.argsort(codes, kind="stable")
-        begin = _approximate_mode(counts, n - n_held, rng)
-        end = begin + _approximate_mode(counts - begin, n_held, rng)
     held = np.zeros(n, bool)
-    groups = np.split(order, np.cumsum(counts)[:-1])
-    for group, first, last in zip(groups, begin, end, strict=True):
-        rng.shuffle(group)
-        held[group[first:last]] = True
+    if labels is None:
+        order = np.arange(n, dtype=np.int32)
+        rng.shuffle(order)
+        held[order[:n_held]] = True
+        return held
+    before = _approximate_mode(counts, n - n_held, rng)
+    until = before + _approximate_mode(counts - before, n_held, rng)
+    by_class = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
+    for rows, begin, end in zip(by_class, before, until, strict=True):
+        rng.shuffle(rows)
+        held[rows[begin:end]] = True
     return held
 
 

@@ -16,12 +16,13 @@ pytestmark = [
 ]
 
 
-def peak(model, X, y):
+def peak(model, X, y, sample_weight=None):
     """Bytes."""
-    model.fit(X[:500], y[:500])  # what is allocated once in a process
+    some = None if sample_weight is None else sample_weight[:500]
+    model.fit(X[:500], y[:500], some)  # what is allocated once in a process
     tracemalloc.start()
     try:
-        model.fit(X, y)
+        model.fit(X, y, sample_weight)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -40,6 +41,46 @@ def test_a_row_needs_its_label_its_place_and_little_more(narrow, solver, dtype):
     model = LogisticRegression(solver=solver, max_iter=2, random_state=0)
     of_row = np.dtype(dtype).itemsize + 4
     assert peak(model, X, y) < N * of_row + 4_000_000 < X.nbytes / 5
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_an_epoch_of_dense_rows_needs_less_than_a_tenth_of_28_columns(narrow, solver):
+    X, y = narrow
+    assert peak(LogisticRegression(solver=solver, max_iter=2, random_state=0), X, y) < X.nbytes / 10
+
+
+# Bytes a row: of label and place, and of what the feature needs for a while
+FEATURES = {
+    "class_weight": (dict(class_weight="balanced"), False, 8 + 12),
+    "sample_weight": ({}, True, 8 + 12),
+    "both weights": (dict(class_weight="balanced"), True, 8 + 12),
+    "early_stopping": (dict(early_stopping=True), False, 8 + 10),
+    "early_stopping, weights": (dict(early_stopping=True), True, 8 + 20),
+    "all": (dict(class_weight="balanced", early_stopping=True), True, 8 + 20),
+}
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_what_a_feature_needs_for_each_row(narrow, feature):
+    parameters, weighted, of_row = FEATURES[feature]
+    weight = np.random.default_rng(1).random(N) if weighted else None
+    model = LogisticRegression(max_iter=2, random_state=0, **parameters)
+    assert peak(model, *narrow, weight) < N * of_row + 400_000
+
+
+def test_five_classes_need_no_more_than_two(narrow):
+    X, y = narrow[0], np.arange(N) % 5
+    model = LogisticRegression(max_iter=2, random_state=0)
+    assert peak(model, X, y) < X.nbytes / 10
+    balanced = LogisticRegression(max_iter=2, random_state=0, class_weight="balanced")
+    assert peak(balanced, X, y * (y > 1)) < N * 20 + 400_000
+
+
+def test_early_stopping_on_sparse_rows_copies_none():
+    n = 100_000
+    X = sparse.random(n, 2000, 0.02, "csr", np.float32, random_state=0)
+    model = LogisticRegression(max_iter=2, random_state=0, early_stopping=True)
+    assert peak(model, X, np.arange(n) % 2) < (X.data.nbytes + X.indices.nbytes) / 8
 
 
 def test_targets_of_the_rows_type_are_not_copied(narrow):
