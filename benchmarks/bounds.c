@@ -1,8 +1,10 @@
-/* The least that one epoch of logistic regression has to do, whoever implements it: compiled by
- * `bounds_loops.py` for each type of number (REAL) and number of columns (COLUMNS).
+/* Parts of one epoch of logistic regression that can't be left out: compiled by `bounds_loops.py`
+ * for each type of number (REAL) and number of columns (COLUMNS).
  *
  * No penalty, intercept, weights or value of the loss. Rows of the one-row steps are padded to
- * whole vectors and lie in the first cache, so that their time is that of arithmetic alone. */
+ * whole vectors and lie in the first cache, so that their time is that of arithmetic alone. All but
+ * the loops named `cells` are the least, whoever implements it; those are the least for tables laid
+ * out as ours. */
 #include <math.h>
 #include <stdint.h>
 #ifdef __AVX512F__
@@ -18,7 +20,6 @@
 #define SUMS 1
 #endif
 #define ROWS_AHEAD 12
-#define ASKED_FOR 512 /* bytes: the hardware follows longer rows by itself */
 /* To gcc a function that only prefetches has no effect, so it removes the calls of it; the empty
  * statement counts as one. */
 #define ASK_FOR(address) ({ __builtin_prefetch(address); __asm__ volatile (""); })
@@ -29,21 +30,24 @@ typedef REAL quad __attribute__((vector_size(16)));
 typedef typeof(_Generic((REAL) 0, float: (int32_t) 0, double: (int64_t) 0)) whole;
 typedef whole wholes __attribute__((vector_size(16)));
 
+/* 2^f for |f| <= 1/2, numbers or vectors: Taylor's series in pairs. */
+#define TWO_TO(f, f2) \
+    (((1 + f * (REAL) 0.6931471805599453) \
+      + f2 * ((REAL) 0.2402265069591007 + f * (REAL) 0.05550410866482158)) \
+     + f2 * f2 \
+         * (((REAL) 0.009618129107628477 + f * (REAL) 0.0013333558146428443) \
+            + f2 * ((REAL) 1.5403530393381608e-4 + f * (REAL) 1.525273380405984e-5)) \
+     + (REAL) (sizeof(REAL) == 8) * (f2 * f2) * (f2 * f2) \
+         * (((REAL) 1.321548679014431e-6 + f * (REAL) 1.01780860092397e-7) \
+            + f2 * ((REAL) 7.054911620801123e-9 + f * (REAL) 4.4455382718708e-10) \
+            + f2 * f2 * (REAL) 2.5678435993488e-11))
+
 /* 1 / (1 + exp(-z)) to the last digits or so, with as few waits as there can be: exp(-z) is
- * 2^k 2^f, with 2^f by Taylor's series in pairs, and 2^k put together in vector registers
- * meanwhile. */
+ * 2^k 2^f, and 2^k is put together in vector registers while 2^f is on its way. */
 static inline REAL sigmoid(REAL z) {
     const int bits = sizeof(REAL) == 4 ? 23 : 52, bias = sizeof(REAL) == 4 ? 127 : 1023;
     const REAL t = z * (REAL) -1.4426950408889634, f = t - __builtin_rint(t);
-    const REAL f2 = f * f, f4 = f2 * f2;
-    REAL series = ((1 + f * (REAL) 0.6931471805599453)
-                   + f2 * ((REAL) 0.2402265069591007 + f * (REAL) 0.05550410866482158))
-        + f4 * (((REAL) 0.009618129107628477 + f * (REAL) 0.0013333558146428443)
-                + f2 * ((REAL) 1.5403530393381608e-4 + f * (REAL) 1.525273380405984e-5));
-    if (sizeof(REAL) == 8)
-        series += f4 * f4 * (((REAL) 1.321548679014431e-6 + f * (REAL) 1.01780860092397e-7)
-                + f2 * ((REAL) 7.054911620801123e-9 + f * (REAL) 4.4455382718708e-10)
-                + f4 * (REAL) 2.5678435993488e-11);
+    const REAL series = TWO_TO(f, (f * f));
     quad k = {0};
     k[0] = __builtin_rint(t);
     wholes power = (__builtin_convertvector(k, wholes) + bias) << bits;
@@ -54,26 +58,41 @@ static inline REAL root(REAL x) {
     return sizeof(REAL) == 4 ? (REAL) sqrtf((float) x) : (REAL) sqrt((double) x);
 }
 
-/* Reads the rows once, in this order, or (NULL) as they lie. A row's last vector ends with the row,
- * so it may read some of the one before again. */
-REAL read_rows(const REAL* x, const int32_t* order, long n) {
-    const long bytes = COLUMNS * sizeof(REAL), asked_for = bytes < ASKED_FOR ? bytes : ASKED_FOR;
+/* Reads the rows once, as they lie: one stream, asked for so many bytes ahead (0: not at all). */
+REAL read_through(const REAL* x, long n, long ahead) {
+    const long count = n * COLUMNS;
     vec sums[4] = {0};
     REAL total = 0;
-    for (long i = 0; i < n; i++) {
-        const REAL* row = x + (order ? order[i] : i) * COLUMNS;
-        if (order && i + ROWS_AHEAD < n) {
-            const char* ahead = (const char*) (x + (long) order[i + ROWS_AHEAD] * COLUMNS);
-            for (long at = 0; at < asked_for; at += LINE) ASK_FOR(ahead + at);
-            ASK_FOR(ahead + asked_for - 1);
+    long i = 0;
+    for (; i + 4 * LANES <= count; i += 4 * LANES)
+        for (long k = 0; k < 4; k++) {
+            if (ahead) ASK_FOR((const char*) (x + i) + ahead + k * LINE);
+            sums[k] += *(const vec*) (x + i + k * LANES);
         }
-        for (long j = 0; j < COLUMNS; j += LANES) {
-            const long at = j + LANES <= COLUMNS ? j : COLUMNS - LANES;
-            sums[j / LANES % 4] += *(const vec*) (row + at);
-        }
-    }
+    for (; i < count; i++) total += x[i];
     for (long j = 0; j < 4 * LANES; j++) total += sums[j / LANES][j % LANES];
     return total;
+}
+
+/* Brings the rows once, in this order: of each line that a row lies in, one number is read. Rows
+ * are asked for so many places ahead (0: not at all), so many bytes of each at most. */
+REAL touch_rows(const REAL* x, const int32_t* order, long n, long ahead, long most) {
+    const long bytes = COLUMNS * sizeof(REAL), asked_for = bytes < most ? bytes : most;
+    REAL sums[4] = {0};
+    for (long i = 0; i < n; i++) {
+        const REAL* row = x + (long) order[i] * COLUMNS;
+        if (ahead && i + ahead < n) {
+            const char* later = (const char*) (x + (long) order[i + ahead] * COLUMNS);
+            for (long at = 0; at < asked_for; at += LINE) ASK_FOR(later + at);
+            ASK_FOR(later + asked_for - 1);
+        }
+        long j = 0;
+        for (; j + 4 * LANES <= COLUMNS; j += 4 * LANES)
+            for (long k = 0; k < 4; k++) sums[k] += row[j + k * LANES];
+        for (; j < COLUMNS; j += LANES) sums[j / LANES % 4] += row[j];
+        sums[3] += row[COLUMNS - 1];
+    }
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
 /* sgd, `steps` of them over `rows` rows (a power of two) again and again. What doesn't wait for the
@@ -220,16 +239,84 @@ void adagrad_sparse(
     }
 }
 
-/* The same two with four numbers a feature: its weight; adagrad's sum, or the rate of its penalty; its
- * unit; and when the penalty was last applied, which an exact one that waits until the feature comes
- * again can't do without. (The penalty itself is left out.) Four features at a time, whose numbers
- * are brought side by side and back by interleaving; the cells of the row CELLS_AHEAD places ahead
- * are asked for, unless that is 0. */
+/* The same for adam, as if features that a row lacks stood still while it is visited: what they
+ * miss, by whatever way they catch up, comes on top. v starts above zero; no correction of the
+ * moments' start. */
+#define BETA_1 ((REAL) 0.9)
+#define BETA_2 ((REAL) 0.999)
+#define ROOT_BETA_2 ((REAL) 0.999499874937461)
+#define LOG_ROOT_BETA_2 ((REAL) -7.217084348342974e-4) /* to base 2, as the next */
+#define LOG_RATIO ((REAL) -0.15128138501021565)
+#define RATIO (BETA_1 / ROOT_BETA_2)
+
+struct moments { REAL w, m, v, none; };
+
+void adam_sparse(
+    const REAL* restrict values, const int32_t* restrict indices, const int32_t* restrict starts,
+    const REAL* restrict y, const int32_t* restrict order, long n, REAL rate,
+    struct moments* restrict cells
+) {
+    for (long s = 0; s < n; s++) {
+        const long row = order[s], from = starts[row], count = starts[row + 1] - from;
+        const int32_t* at = indices + from;
+        const REAL* x = values + from;
+        REAL w[count + 1], m[count + 1], v[count + 1], sums[SUMS] = {0}, z = 0;
+        long done = 0;
+        ask_for(values, indices, starts, order, s, n);
+        for (long i = 0; i < count; i++) {
+            w[i] = cells[at[i]].w;
+            m[i] = cells[at[i]].m;
+            v[i] = cells[at[i]].v;
+        }
+        for (; done <= count - SUMS; done += SUMS)
+            for (long k = 0; k < SUMS; k++) sums[k] += x[done + k] * w[done + k];
+        for (; done < count; done++) z += x[done] * w[done];
+        for (long k = 0; k < SUMS; k++) z += sums[k];
+        const REAL gradient = sigmoid(z) - y[row];
+        for (long i = 0; i < count; i++) {
+            const REAL g = gradient * x[i];
+            m[i] = BETA_1 * m[i] + (1 - BETA_1) * g;
+            v[i] = BETA_2 * v[i] + (1 - BETA_2) * g * g;
+            w[i] -= rate * m[i] / root(v[i]);
+        }
+        for (long i = 0; i < count; i++) {
+            cells[at[i]].w = w[i];
+            cells[at[i]].m = m[i];
+            cells[at[i]].v = v[i];
+        }
+    }
+}
+
+/* The same three with the numbers that our tables have: the weight; adagrad's sum, or the rate of
+ * its penalty; its unit; and the step up to which the feature has caught up, which an exact penalty
+ * or a moment that waits until the feature comes again can't do without. adam has four more, of
+ * which the moments are used here. (Penalties themselves are left out.) Four features at a time,
+ * whose numbers are brought side by side and back by interleaving; the cells of the row CELLS_AHEAD
+ * places ahead are asked for, unless that is 0. */
 #ifndef CELLS_AHEAD
 #define CELLS_AHEAD 0
 #endif
 typedef REAL four __attribute__((vector_size(4 * sizeof(REAL)), may_alias));
 typedef REAL loose __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
+
+typedef whole four_wholes __attribute__((vector_size(4 * sizeof(REAL))));
+
+enum rule { SGD, ADAGRAD, ADAM };
+
+/* 2^t for t <= 0, but at least 2^-60: nothing shrinks until arithmetic is slow. */
+static inline four power(four t) {
+    for (long j = 0; j < 4; j++) t[j] = t[j] > -60 ? t[j] : -60;
+    const four_wholes k = __builtin_convertvector(t - (REAL) 0.5, four_wholes);
+    const four f = t - __builtin_convertvector(k, four), f2 = f * f;
+    const int bits = sizeof(REAL) == 4 ? 23 : 52, bias = sizeof(REAL) == 4 ? 127 : 1023;
+    return TWO_TO(f, f2) * (four) ((k + bias) << bits);
+}
+
+static inline four four_roots(four a) {
+    four roots;
+    for (long k = 0; k < 4; k++) roots[k] = root(a[k]);
+    return roots;
+}
 
 static inline void turn(four* a) {
     const four t = __builtin_shufflevector(a[0], a[1], 0, 4, 1, 5);
@@ -242,20 +329,32 @@ static inline void turn(four* a) {
     a[3] = __builtin_shufflevector(u, x, 2, 3, 6, 7);
 }
 
+/* The steps of adam that a group missed: w, and m and v, of each quad after the other. The moves
+ * are a geometric sequence. */
+static inline void catch_up(four* part, REAL now, REAL rate) {
+    const four away = now - part[3];
+    const four ratio = power(away * LOG_RATIO), half = power(away * LOG_ROOT_BETA_2);
+    part[0] -= rate * RATIO / (1 - RATIO) * (1 - ratio) * part[4] / four_roots(part[5]);
+    part[4] *= ratio * half;
+    part[5] *= half * half;
+}
+
 static inline __attribute__((always_inline)) void sparse_cells(
-    int adagrad, const REAL* restrict values, const int32_t* restrict indices,
+    enum rule rule, const REAL* restrict values, const int32_t* restrict indices,
     const int32_t* restrict starts, const REAL* restrict y, const int32_t* restrict order, long n,
     REAL rate, four* restrict cells
 ) {
+    const long size = rule == ADAM ? 2 : 1;
     for (long s = 0; s < n; s++) {
         const long row = order[s], from = starts[row], count = starts[row + 1] - from;
         const long groups = count / 4, rest = count % 4;
         const int32_t* at = indices + from;
-        four part[groups + 1][4], x[groups + 1], sum = {0};
+        four part[groups + 1][4 * size], x[groups + 1], sum = {0};
         ask_for(values, indices, starts, order, s, n);
         if (CELLS_AHEAD && s + CELLS_AHEAD < n) {
             const long later = order[s + CELLS_AHEAD];
-            for (long p = starts[later]; p < starts[later + 1]; p++) ASK_FOR(cells + indices[p]);
+            for (long p = starts[later]; p < starts[later + 1]; p++)
+                ASK_FOR(cells + size * indices[p]);
         }
         for (long i = 0; i < groups + (rest > 0); i++) {
             const int some = i == groups;
@@ -264,39 +363,63 @@ static inline __attribute__((always_inline)) void sparse_cells(
                 for (long k = 0; k < rest; k++) value[k] = values[from + 4 * i + k];
             else
                 value = *(const loose*) (values + from + 4 * i);
-            for (long k = 0; k < 4; k++)
-                part[i][k] = some && k >= rest ? (four) {0} : cells[at[4 * i + k]];
+            for (long k = 0; k < 4; k++) {
+                const int none = some && k >= rest;
+                part[i][k] = none ? (four) {0} : cells[size * at[4 * i + k]];
+                if (rule == ADAM)
+                    part[i][4 + k] = none ? (four) {0, 1} : cells[size * at[4 * i + k] + 1];
+            }
             turn(part[i]);
+            if (rule == ADAM) {
+                turn(part[i] + 4);
+                catch_up(part[i], (REAL) s, rate);
+            }
             x[i] = value * part[i][2];
             sum += x[i] * part[i][0];
         }
         const REAL gradient = sigmoid((sum[0] + sum[1]) + (sum[2] + sum[3])) - y[row];
         for (long i = 0; i < groups + (rest > 0); i++) {
             const four g = gradient * x[i];
-            if (adagrad) {
+            if (rule == ADAM) {
+                part[i][4] = BETA_1 * part[i][4] + (1 - BETA_1) * g;
+                part[i][5] = BETA_2 * part[i][5] + (1 - BETA_2) * g * g;
+                part[i][0] -= rate * part[i][4] / four_roots(part[i][5]);
+                turn(part[i] + 4);
+            } else if (rule == ADAGRAD) {
                 part[i][1] += g * g;
-                four roots;
-                for (long k = 0; k < 4; k++) roots[k] = root(part[i][1][k]);
-                part[i][0] -= rate * g / roots;
+                part[i][0] -= rate * g / four_roots(part[i][1]);
             } else
                 part[i][0] -= rate * g;
-            part[i][3] = (four) {0} + (REAL) s;
+            part[i][3] = (four) {0} + (REAL) (s + 1);
             turn(part[i]);
-            for (long k = 0; k < (i == groups ? rest : 4); k++) cells[at[4 * i + k]] = part[i][k];
+            for (long k = 0; k < (i == groups ? rest : 4); k++) {
+                cells[size * at[4 * i + k]] = part[i][k];
+                if (rule == ADAM) cells[size * at[4 * i + k] + 1] = part[i][4 + k];
+            }
         }
     }
+    /* the next epoch counts from zero again */
+    if (rule == ADAM)
+        for (long j = 0; j < COLUMNS; j++) cells[size * j][3] -= n;
 }
 
 void sgd_cells(
     const REAL* restrict values, const int32_t* restrict indices, const int32_t* restrict starts,
     const REAL* restrict y, const int32_t* restrict order, long n, REAL rate, four* restrict cells
 ) {
-    sparse_cells(0, values, indices, starts, y, order, n, rate, cells);
+    sparse_cells(SGD, values, indices, starts, y, order, n, rate, cells);
 }
 
 void adagrad_cells(
     const REAL* restrict values, const int32_t* restrict indices, const int32_t* restrict starts,
     const REAL* restrict y, const int32_t* restrict order, long n, REAL rate, four* restrict cells
 ) {
-    sparse_cells(1, values, indices, starts, y, order, n, rate, cells);
+    sparse_cells(ADAGRAD, values, indices, starts, y, order, n, rate, cells);
+}
+
+void adam_cells(
+    const REAL* restrict values, const int32_t* restrict indices, const int32_t* restrict starts,
+    const REAL* restrict y, const int32_t* restrict order, long n, REAL rate, four* restrict cells
+) {
+    sparse_cells(ADAM, values, indices, starts, y, order, n, rate, cells);
 }

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,11 @@ if platform.machine() in ("x86_64", "AMD64"):
     FLAGS += ("-mprefer-vector-width=512",)
 ROW_BYTES = 1 << 14  # of the one-row steps: in the first cache beside weights
 RATE = 0.01
+BETAS = 0.9, 0.999
+# What reads a table is as fast as the fastest of these: bytes, for rows as they lie; for rows in
+# an order, rows ahead and bytes of each that are asked for.
+AHEAD = (0, 1024, 2048, 4096)
+ROWS_AHEAD = ((0, 0), (12, 512), (64, 512), (8, 1 << 20), (32, 1 << 20))
 
 
 class Loops:
@@ -41,7 +47,7 @@ class Loops:
                 sys.exit(f"bounds: {compiler} can't compile {SOURCE}:\n{done.stderr}")
             self.compiled = ctypes.CDLL(str(library))
         self.real = {4: ctypes.c_float, 8: ctypes.c_double}[self.dtype.itemsize]
-        self.compiled.read_rows.restype = self.real
+        self.compiled.read_through.restype = self.compiled.touch_rows.restype = self.real
 
     def __call__(self, name: str, *arguments):
         """Arrays by their address, whole numbers as long, others as REAL."""
@@ -58,6 +64,12 @@ class Loops:
         array[:] = 1
         return array
 
+    def reading(self, X, order=None) -> list:
+        """Calls that read X once, as it lies or a row after the other in this order."""
+        if order is None:
+            return [partial(self, "read_through", X, len(X), ahead) for ahead in AHEAD]
+        return [partial(self, "touch_rows", X, order, len(order), *way) for way in ROWS_AHEAD]
+
     def steps(self, rule: str, count: int):
         """The call of so many one-row steps, and what it works on: rows, labels, weights."""
         lanes = 64 // self.dtype.itemsize
@@ -71,52 +83,76 @@ class Loops:
         return lambda: self(f"{rule}_steps", X, y, n, count, RATE, *state), X, y, w
 
     def sparse(self, rule: str, X, y, order):
-        """The call of an epoch over CSR rows, and its cells: weights, and G beside them."""
-        cells = np.zeros((X.shape[1], 2 if rule == "adagrad" else 1), self.dtype)
-        cells[:, 1:] = 1
-        entries = (X.data, X.indices, X.indptr)
-        return lambda: self(f"{rule}_sparse", *entries, y, order, len(order), RATE, cells), cells
+        """The call of an epoch over CSR rows, and its cells: weights, and what the solver has."""
+        cells = self.aligned(X.shape[1], {"sgd": 1, "adagrad": 2, "adam": 4}[rule])
+        cells[:, 0] = 0
+        if rule == "adam":
+            cells[:, 1] = 0
+        return self._epoch(f"{rule}_sparse", X, y, order, cells), cells
 
     def cells(self, rule: str, X, y, order):
-        """The same with four numbers a feature, whose unit is one."""
-        cells = self.aligned(X.shape[1], 4)
-        cells[:, 0] = 0
-        entries = (X.data, X.indices, X.indptr)
-        return lambda: self(f"{rule}_cells", *entries, y, order, len(order), RATE, cells), cells
+        """The same with the numbers that our tables have, units of one."""
+        cells = self.aligned(X.shape[1], 8 if rule == "adam" else 4)
+        cells[:, (0, 3)] = 0
+        if rule == "adam":
+            cells[:, 4] = 0
+        return self._epoch(f"{rule}_cells", X, y, order, cells), cells
+
+    def _epoch(self, name: str, X, y, order, cells):
+        return partial(self, name, X.data, X.indices, X.indptr, y, order, len(order), RATE, cells)
 
     def check(self) -> None:
         """That the loops do what they are timed for."""
         rng = np.random.default_rng(0)
         X = rng.integers(9, size=(50, self.columns)).astype(self.dtype)
         order = rng.permutation(50).astype(np.int32)
-        rest = self.columns % (64 // self.dtype.itemsize)
-        twice = self.columns - 64 // self.dtype.itemsize  # the last vector reads some again
-        read = X.sum(axis=1) + X[:, twice : self.columns - rest].sum(axis=1) * (rest > 0)
-        results = [
-            (self("read_rows", X, None, 30), read[:30].sum()),
-            (self("read_rows", X, order, 30), read[order[:30]].sum()),
-        ]
+        # a number of each line
+        touched = X[:, :: 64 // self.dtype.itemsize].sum(axis=1) + X[:, -1]
+        results = [(call(), X.sum()) for call in self.reading(X)]
+        results += [(call(), touched[order[:30]].sum()) for call in self.reading(X, order[:30])]
         rows = sparse.csr_matrix(X * (rng.random(X.shape) < 0.3) / 9, dtype=self.dtype)
         labels = rng.integers(2, size=50).astype(self.dtype)
         for rule in ("sgd", "adagrad"):
             call, X, y, w = self.steps(rule, 50)
             call()
             results.append((w, textbook(rule, X, y, np.arange(50) % len(X))))
+        for rule in ("sgd", "adagrad", "adam"):
             for loop in (self.sparse, self.cells):
                 call, cells = loop(rule, rows, labels, order)
                 call()
-                results.append((cells[:, 0], textbook(rule, rows.toarray(), labels, order)))
+                if rule == "adam" and loop == self.cells:
+                    catch_up(cells)
+                dense, waits = rows.toarray(), loop == self.sparse
+                results.append((cells[:, 0], textbook(rule, dense, labels, order, waits=waits)))
         tolerance = 1e3 * np.finfo(self.dtype).eps
         for found, expected in results:
             size = np.abs(expected).max()
             np.testing.assert_allclose(found, expected, tolerance, tolerance * size)
 
 
-def textbook(rule: str, X, y, order) -> np.ndarray:
-    """The weights after a step for each of these rows; adagrad's G starts at one."""
-    w, G = np.zeros(X.shape[1]), np.ones(X.shape[1])
+def catch_up(cells) -> None:
+    """The weights of adam's cells after the steps that they missed up to the epoch's end."""
+    for cell in cells:
+        m, v = cell[4:6].astype(float)
+        for _ in range(int(-cell[3])):
+            m, v = BETAS[0] * m, BETAS[1] * v
+            cell[0] -= RATE * m / np.sqrt(v)
+
+
+def textbook(rule: str, X, y, order, *, waits: bool = False) -> np.ndarray:
+    """The weights after a step for each of these rows; adagrad's G and adam's v start at one; if
+    adam waits, features stand still that a row lacks."""
+    w, m, v = np.zeros(X.shape[1]), np.zeros(X.shape[1]), np.ones(X.shape[1])
     for i in order:
         g = (1 / (1 + np.exp(-X[i].astype(float) @ w)) - y[i]) * X[i]
-        G += g * g
-        w -= RATE * g / (np.sqrt(G) if rule == "adagrad" else 1)
+        if rule == "adam":
+            here = (X[i] != 0) | (not waits)
+            m[here] = (BETAS[0] * m + (1 - BETAS[0]) * g)[here]
+            v[here] = (BETAS[1] * v + (1 - BETAS[1]) * g * g)[here]
+            w[here] -= RATE * (m / np.sqrt(v))[here]
+        elif rule == "adagrad":
+            v += g * g
+            w -= RATE * g / np.sqrt(v)
+        else:
+            w -= RATE * g
     return w

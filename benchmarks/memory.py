@@ -4,7 +4,8 @@ Each figure is of a fresh process that loads X and y from files and has done a s
 is the most that NumPy's allocations reached (by tracemalloc), `resident` how far the process grew;
 each is taken in a process of its own, as tracemalloc needs memory too. Linux only. Ours should stay
 below 10 % of X and what the parameters themselves need (theta, gradient, the solver's slots and the
-best ones kept: `reach`). `seconds` are those of the whole fits whose `resident` is taken: two
+best ones kept: `reach`), but for weights and early stopping, which need more for each row
+(docs/growth.md). `seconds` are those of the whole fits whose `resident` is taken: two
 epochs, but five iterations of lbfgs, ours and theirs.
 """
 
@@ -26,12 +27,15 @@ TABLES = {
     "CSR 200k x 10k, 50 a row, float32": (200_000, 10_000, 50, "float32"),
     "CSR 200k x 10k, 50 a row, float64": (200_000, 10_000, 50, "float64"),
 }
-# ours, theirs, and the hidden units; names of `memory_child`
+# ours, theirs, and the hidden units; names of `memory_child`, after a plus what is asked for
 MODELS = {
     "linear, sgd": ("sgd", "SGDClassifier", None),
     "linear, adam": ("adam", "SGDClassifier", None),
     "linear, gd": ("gd", "LogisticRegression", None),
     "linear, lbfgs": ("lbfgs", "LogisticRegression", None),
+    "linear, class_weight": ("adam+class_weight", "SGDClassifier+class_weight", None),
+    "linear, sample_weight": ("adam+sample_weight", "SGDClassifier+sample_weight", None),
+    "linear, early_stopping": ("adam+early_stopping", "SGDClassifier+early_stopping", None),
     "MLP (100), adam": ("mlp", "MLPClassifier", 100),
 }
 README = (
@@ -74,7 +78,7 @@ def parameters_own(model: str, case: str) -> int:
     _, d, _, dtype = TABLES[case]
     solver, _, hidden = MODELS[model]
     n = d + 1 if hidden is None else (d + 2) * hidden + 1
-    solver = "adam" if solver == "mlp" else solver
+    solver = "adam" if solver == "mlp" else solver.partition("+")[0]
     slots = 20 if solver == "lbfgs" else SOLVERS[solver]().n_slots()
     return n * np.dtype(dtype).itemsize * (slots + 3)
 

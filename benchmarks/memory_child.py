@@ -18,7 +18,9 @@ EPOCHS = 2
 NETWORK = {"max_iter": EPOCHS, "batch_size": 200, "random_state": 0}
 
 
-def make(name):
+def make(name, feature):
+    own = {"class_weight": {"class_weight": "balanced"}, "early_stopping": {"early_stopping": True}}
+    parameters = own.get(feature, {})
     if name == "mlp":
         return skopt_est.MLPClassifier((100,), **NETWORK)
     if name == "MLPClassifier":
@@ -26,9 +28,9 @@ def make(name):
     if name == "LogisticRegression":
         return linear_model.LogisticRegression(max_iter=5)
     if name == "SGDClassifier":
-        return linear_model.SGDClassifier(loss="log_loss", max_iter=EPOCHS, tol=None)
+        return linear_model.SGDClassifier(loss="log_loss", max_iter=EPOCHS, tol=None, **parameters)
     epochs = 5 if name == "lbfgs" else EPOCHS
-    return skopt_est.LogisticRegression(solver=name, max_iter=epochs, random_state=0)
+    return skopt_est.LogisticRegression(solver=name, max_iter=epochs, random_state=0, **parameters)
 
 
 def load(folder: Path):
@@ -46,16 +48,20 @@ def status(key: str) -> int:
 
 
 def main(kind: str, name: str, folder: str) -> tuple[int, float]:
+    """name: of an estimator, and after a plus what is asked of it."""
     warnings.simplefilter("ignore")
     X, y = load(Path(folder))
-    make(name).fit(X[:500], y[:500])
+    name, _, feature = name.partition("+")
+    weight = np.random.default_rng(0).random(len(y)) if feature == "sample_weight" else None
+    some = None if weight is None else weight[:500]
+    make(name, feature).fit(X[:500], y[:500], sample_weight=some)
     gc.collect()
     if kind == "arrays":
         tracemalloc.start()
     Path("/proc/self/clear_refs").write_text("5")  # the most so far is what there is now
     before = status("VmRSS")
     start = time.perf_counter()
-    make(name).fit(X, y)
+    make(name, feature).fit(X, y, sample_weight=weight)
     seconds = time.perf_counter() - start
     if kind == "arrays":
         return tracemalloc.get_traced_memory()[1], seconds

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from skopt_est import _scaling, _targets
+from skopt_est import _scaling
 from skopt_est._core import engine, moments
 from skopt_est._layout import Layout
 from skopt_est._losses import Loss

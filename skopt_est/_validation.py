@@ -11,7 +11,6 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils import _safe_indexing
-from sklearn.utils.extmath import _approximate_mode
 
 from skopt_est import _targets
 
@@ -72,8 +71,8 @@ def check_arguments(
 
 def hold_out(n: int, labels: Array | None, fraction: float, random_state: int) -> Array:
     """Which of n rows are for validation, True or False; stratified where there are labels, which
-    are class indices. The same rows as `train_test_split` of scikit-learn has, which needs eight
-    times the memory: it puts each position into a list."""
+    are class indices. (`train_test_split` of scikit-learn needs eight times the memory: it puts
+    each position into a list.)"""
     n_held = math.ceil(fraction * n)
     rng = np.random.RandomState(random_state)
     fault = "None would be left to train on." if n_held == n else None
@@ -100,13 +99,22 @@ def hold_out(n: int, labels: Array | None, fraction: float, random_state: int) -
         rng.shuffle(order)
         held[order[:n_held]] = True
         return held
-    before = _approximate_mode(counts, n - n_held, rng)
-    until = before + _approximate_mode(counts - before, n_held, rng)
     by_class = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
-    for rows, begin, end in zip(by_class, before, until, strict=True):
+    for rows, n_rows in zip(by_class, _shares(counts, n_held, rng), strict=True):
         rng.shuffle(rows)
-        held[rows[begin:end]] = True
+        held[rows[:n_rows]] = True
     return held
+
+
+def _shares(counts: Array, total: int, rng: np.random.RandomState) -> Array:
+    """The total divided in proportion to counts: whole numbers, by the largest remainders, which
+    the generator chooses from if they are equal."""
+    exact = counts * (total / counts.sum())
+    shares = np.floor(exact).astype(np.intp)
+    remainders = np.round(exact - shares, 9)
+    order = np.lexsort((rng.permutation(len(counts)), -remainders))
+    shares[order[: total - shares.sum()]] += 1
+    return shares
 
 
 def scorer_of(estimator, scoring: str | Callable | None) -> Callable[[Any, Validation], float]:

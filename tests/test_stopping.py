@@ -19,8 +19,10 @@ from sklearn.metrics import (
     make_scorer,
     mean_absolute_error,
 )
+from sklearn.model_selection import train_test_split
 
 from skopt_est import LinearRegression, LogisticRegression
+from skopt_est._validation import hold_out
 
 EPOCHWISE = ("gd", "sgd", "adagrad", "rmsprop", "adam", "nadam", "amsgrad")
 NEVER = {"tol": 0.0, "n_iter_no_change": 10**6}  # no stall is long enough to stop
@@ -268,6 +270,52 @@ def test_hold_out_has_the_asked_size(fraction, targets):
     X, y, _ = data("regression", n=200)
     y = y if targets == 1 else np.column_stack([y, -y])
     assert len(held_out(model("regression", validation_fraction=fraction), X, y)) == 200 * fraction
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_as_many_are_held_out_of_each_class_as_by_scikit_learn(seed):
+    """But for one more or less where shares are not whole; and without labels the same rows."""
+    rng = np.random.default_rng(seed)
+    n, n_classes = int(rng.integers(30, 400)), int(rng.integers(1, 6))
+    fraction = float(rng.choice([0.1, 0.25, 0.5, rng.uniform(0.2, 0.9)]))
+    labels = np.arange(n) % n_classes if seed % 2 else rng.integers(0, n_classes, n)
+    labels = rng.permutation(np.append(labels[:-2], labels[:2])).astype(np.float32)
+    rows, order = np.arange(n), labels.astype(int)
+    _, held = train_test_split(rows, test_size=fraction, stratify=labels, random_state=seed)
+    ours = hold_out(n, labels, fraction, seed)
+    assert ours.sum() == len(held)
+    difference = np.bincount(order[ours], minlength=n_classes) - np.bincount(
+        order[held], minlength=n_classes
+    )
+    assert np.abs(difference).max() <= 1
+    _, held = train_test_split(rows, test_size=fraction, random_state=seed)
+    np.testing.assert_array_equal(np.flatnonzero(hold_out(n, None, fraction, seed)), np.sort(held))
+
+
+def test_equal_remainders_are_drawn():
+    labels = np.repeat(np.arange(4.0), 5)
+    held = [hold_out(20, labels, 0.3, seed) for seed in range(50)]  # 1.5 of each class
+    counts = np.array([np.bincount(labels[rows].astype(int), minlength=4) for rows in held])
+    assert set(counts.ravel()) == {1, 2} and (counts.sum(axis=1) == 6).all()
+    assert (counts.mean(axis=0) > 1.2).all() and (counts.mean(axis=0) < 1.8).all()
+
+
+@pytest.mark.parametrize(
+    "labels, fraction, why",
+    [
+        (None, 0.99, "None would be left"),
+        ([0, 0, 0, 0, 1], 0.4, "one row only"),
+        ([0, 0, 1, 1, 2, 2], 0.3, "each of the 3 classes"),
+        ([0, 0, 1, 1, 2, 2], 0.7, "each of the 3 classes"),
+    ],
+)
+def test_a_hold_out_that_cannot_be_is_refused_as_by_scikit_learn(labels, fraction, why):
+    labels = None if labels is None else np.array(labels)
+    n = 6 if labels is None else len(labels)
+    with pytest.raises(ValueError):
+        train_test_split(np.arange(n), test_size=fraction, stratify=labels, random_state=0)
+    with pytest.raises(ValueError, match=f"validation_fraction={fraction} of {n} rows.*{why}"):
+        hold_out(n, labels, fraction, 0)
 
 
 @pytest.mark.parametrize("seed", range(3))
