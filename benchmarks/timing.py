@@ -30,6 +30,10 @@ class Figure(NamedTuple):
     def median(self) -> float:
         return statistics.median(self.values)
 
+    @property
+    def fastest(self) -> float:
+        return min(self.values)
+
 
 def add_repeats(parser, default: int = 5) -> None:
     parser.add_argument(
@@ -116,6 +120,8 @@ def versus(
         "x": theirs.median / ours.median,
         "± %": noise(ours, theirs),
         "reach": reach,
+        "ours, fastest": scale * ours.fastest,
+        "theirs, fastest": scale * theirs.fastest,
     }
 
 
