@@ -26,6 +26,8 @@ depend on the machine.
 Columns: `x` is how many times as fast ours is, `± %` half the spread of the middle half of the
 rounds' ratios, and `reach` the ratio (or the bound) that the project wants to hold; `bounds` tells
 which ratios the machine allows.
+
+`compare` times two commits of ours; `python -m benchmarks.instructions` counts their instructions.
 """
 
 

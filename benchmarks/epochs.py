@@ -15,6 +15,7 @@ from benchmarks import epochs_dense, epochs_softmax, epochs_sparse, report, timi
 KINDS = (epochs_dense, epochs_softmax, epochs_sparse)
 CASES = {case: kind for kind in KINDS for case in kind.CASES}
 README = ("case", "solver", "against", "unit", "ours", "theirs", "x", "± %", "reach")
+README += ("objective, ours", "objective, theirs")
 
 
 def add_arguments(parser) -> None:

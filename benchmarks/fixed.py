@@ -4,7 +4,8 @@ Every figure but the size is of fresh processes, the sides in turns.
 
 - import: ms that `import skopt_est` takes after scikit-learn's linear models and networks; theirs
   is the time of those. Both have their bytecode beside them, as pip installs it.
-- size: MB of the package's files as a wheel holds them, without those that Python makes itself.
+- size: MB of the package's files as an unpacked wheel holds them; the bytecode that pip adds beside
+  them, half a MB, is not in it.
 - fit of 100 rows x 10: ms, the first of a process and the median of 20 later ones.
 - cold BLAS: ms of the first fit of a network of three layers of 256 units on float32 rows; theirs
   is scikit-learn's, and `later` the second fit of the same process.

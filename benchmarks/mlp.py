@@ -4,13 +4,15 @@ An epoch is a fit of twice so many epochs less one of so many, over their number
 fit does once is left out. All draw batches in random order; alpha is zero, as the others mean
 another thing by it. PyTorch (if it is installed) runs the plain loop with its fused Adam on a
 random permutation. BLAS is warmed by one large product before anything is timed. The losses of the
-last epoch stand beside the times: the same work was done.
+last epoch stand beside the times. The last two cases have X in double precision, in which the
+others train, too: ours as it does by default and with dtype="float32".
 """
 
 import math
 import warnings
 from functools import partial
 
+import numpy as np
 import sklearn.neural_network
 from sklearn.exceptions import ConvergenceWarning
 
@@ -27,6 +29,11 @@ CASES = {
     "50k x 100, (256, 256), b256": (50_000, 100, (256, 256), 256, 1),
     "50k x 100, (256, 256, 256), b1024": (50_000, 100, (256, 256, 256), 1024, 1),
 }
+SINGLE = "50k x 100, (100), b200"
+DOUBLE = {
+    "50k x 100 float64, (100), b200": {},
+    "50k x 100 float64, (100), b200, dtype=float32": {"dtype": "float32"},
+}
 # the ratios to reach, in the order of CASES: the others' BLAS gains from AVX-512 too
 REACH = {
     "avx512": {"scikit-learn": (90, 10, 9, 4, 2, 1.6), "torch": (100, 15, 10, 4, 1.5, 1.25)},
@@ -35,11 +42,11 @@ REACH = {
 
 
 def add_arguments(parser) -> None:
-    timing.add_cases(parser, CASES)
+    timing.add_cases(parser, CASES | DOUBLE)
     timing.add_repeats(parser)
 
 
-def trained(estimator, hidden, batch, X, y, epochs):
+def trained(estimator, hidden, batch, X, y, epochs, **params):
     """The model of a fit of exactly so many epochs."""
     model = estimator(
         hidden,
@@ -49,6 +56,7 @@ def trained(estimator, hidden, batch, X, y, epochs):
         tol=0.0,
         n_iter_no_change=10 * epochs,
         random_state=0,
+        **params,
     )
     model.fit(X, y)
     if model.n_iter_ != epochs:
@@ -56,9 +64,9 @@ def trained(estimator, hidden, batch, X, y, epochs):
     return model
 
 
-def fit(*arguments) -> float:
+def fit(*arguments, **params) -> float:
     """The last loss of such a fit."""
-    return trained(*arguments).loss_
+    return trained(*arguments, **params).loss_
 
 
 def fit_torch(hidden, batch, X, y, epochs):
@@ -86,17 +94,17 @@ def fit_torch(hidden, batch, X, y, epochs):
 
 def reach(case, peer) -> float | None:
     table = REACH.get(skopt_est.show_config(mode="dicts")["simd"])
-    return table and table[peer][list(CASES).index(case)]
+    return table[peer][list(CASES).index(case)] if table and case in CASES else None
 
 
 def measure(case, repeats) -> report.Row:
-    n, d, *network, epochs = CASES[case]
-    X, y = problems.dense(n, d)
+    n, d, *network, epochs = CASES[case if case in CASES else SINGLE]
+    X, y = problems.dense(n, d, np.float64 if case in DOUBLE else np.float32)
     fits = {
-        "ours": partial(fit, MLPClassifier, *network, X, y),
+        "ours": partial(fit, MLPClassifier, *network, X, y, **DOUBLE.get(case, {})),
         "scikit-learn": partial(fit, sklearn.neural_network.MLPClassifier, *network, X, y),
     }
-    if peers.torch() is not None:
+    if peers.torch() is not None and case in CASES:
         fits["torch"] = partial(fit_torch, *network, X, y)
     sides = {name: partial(timing.epoch, call, epochs) for name, call in fits.items()}
     figures = timing.alternate(sides, repeats)
@@ -111,8 +119,8 @@ def measure(case, repeats) -> report.Row:
 
 
 def readme(rows: list[report.Row]) -> list[report.Row]:
-    """Without noise and losses."""
-    kept = ("case", " ms", "x ", "reach ")
+    """Without noise."""
+    kept = ("case", " ms", "x ", "reach ", "loss, ")
     return [
         {k: v for k, v in row.items() if k.startswith(kept) or k.endswith(kept)} for row in rows
     ]
