@@ -96,6 +96,8 @@ def problem(rng, engine):
         epoch["tail"] = engine.momentum_tail(weights, min(momentum.ratio, 1.0), kept)
         epoch.update(momentum._asdict(), kept=kept)
         del epoch["weights"]
+    if n_steps == 1 and rng.random() < 0.5:
+        epoch["gradient"] = (0.1 * rng.normal(size=size)).astype(dtype)
     average = np.zeros(size) if rng.random() < 0.3 else None
     return {
         "data": {
@@ -171,6 +173,7 @@ def predict(rng, engine):
             "intercepts": [rng.normal(size=b).astype(X.dtype) for _, b in shapes],
             "activations": sound["network"]["activations"],
             "finite_only": bool(rng.random() < 0.5),
+            "result": np.empty((X.shape[0], units[-1]), X.dtype) if rng.random() < 0.5 else None,
         },
     )
     engine.predict(**calls["predict"])

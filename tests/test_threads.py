@@ -17,6 +17,7 @@ from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, _full
 from skopt_est._core import engine
 from skopt_est._full_pass import FullPass
 from skopt_est._predict import _through_layers
+from skopt_est.solvers import SOLVERS
 
 SECONDS = 60
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -152,6 +153,35 @@ def test_predictions_have_the_bits_of_one_thread(units, dtype, form, given, at_w
         np.testing.assert_array_equal(results[2], results[0])
         rtol = 1e-4 if results[0].dtype == np.float32 else 1e-12
         np.testing.assert_allclose(results[0], whole, rtol=rtol, atol=rtol)
+
+
+def test_arrays_that_the_engine_cannot_fill_or_take_are_refused():
+    rng = np.random.default_rng(0)
+    X, W, b = rng.normal(size=(5, 3)), rng.normal(size=(3, 2)), np.zeros(2)
+    filled = np.empty((5, 2))
+    assert engine.predict(X, [W], [b], [], False, filled) is filled
+    np.testing.assert_allclose(filled, X @ W, rtol=1e-12)
+    read_only = np.empty((5, 2))
+    read_only.flags.writeable = False
+    for result in (np.empty((5, 1)), np.empty((2, 5)).T, np.empty((5, 2), np.float32), read_only):
+        with pytest.raises((ValueError, BufferError), match=r"result must be|writable"):
+            engine.predict(X, [W], [b], [], False, result)
+    data = engine.Data(X, np.ones((5, 1)), engine.LOSS_CODES["squared_error"])
+    network = engine.Network((3, 1))
+    solver = SOLVERS["gd"]()
+    zeros = np.zeros(3)
+    model = engine.Model(np.ones(4), np.zeros((0, 4)), network, zeros, zeros, solver.hyper())
+    scratch, order = engine.Scratch(data, network), np.arange(5, dtype=np.int32)
+    one = solver.coefficients(np.ones(1), np.full(1, 0.5), np.zeros(1))
+    given = np.arange(4.0)
+    sums = engine.run_epoch(data, model, scratch, order, 5, one, gradient=given)
+    np.testing.assert_array_equal(model.theta, 1 - 0.5 * given)
+    np.testing.assert_array_equal(sums, 0)
+    for gradient in (np.zeros(3), np.zeros(4, np.float32), np.zeros((4, 1)), np.zeros(8)[::2]):
+        with pytest.raises(ValueError, match="gradient must be"):
+            engine.run_epoch(data, model, scratch, order, 5, one, gradient=gradient)
+    with pytest.raises(ValueError, match="a gradient is of one step, not of 3"):
+        engine.run_epoch(data, model, scratch, order, 2, one, gradient=given)
 
 
 def test_numbers_that_are_not_finite_are_found_in_any_part():

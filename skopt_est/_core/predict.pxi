@@ -60,8 +60,8 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False, result=No
             widest = max(widest, layers[level].n_out)
     if result is None:
         result = np.empty((n, d), dtype)
-    elif result.shape != (n, d):
-        raise ValueError(f"result must have the shape {(n, d)}, got {result.shape}")
+    elif result.shape != (n, d) or not result.flags.c_contiguous:
+        raise ValueError(f"result must be C-ordered, of shape {(n, d)}, got {result.shape}")
     out = <void*> _vector(result.reshape(-1), dtype, n * d, "result", True)
     rows = PREDICT_FEW if most_weights <= FEW_WEIGHTS else PREDICT_ELEMENTS
     rows = min(max(rows // (2 * widest), 16), BLOCK_ROWS)
