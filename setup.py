@@ -14,11 +14,13 @@ CORE = Path("skopt_est/_core")
 # a search for errors. "checked": every access to a memoryview is checked by Cython; "sanitized":
 # every access to memory by AddressSanitizer, all arithmetic by UndefinedBehaviorSanitizer.
 # "coverage": each line of Cython is reported to coverage.py, which is many times slower.
-BUILDS = ("", "checked", "sanitized", "coverage")
+# "profiled": the instructions of use, with the line of Cython that each is of, and only those
+# for the processor that SKOPT_EST_SIMD names.
+BUILDS = ("", "checked", "sanitized", "coverage", "profiled")
 BUILD = os.environ.get("SKOPT_EST_BUILD", "")
 if BUILD not in BUILDS:
     raise SystemExit(f"SKOPT_EST_BUILD={BUILD!r}: choose from {BUILDS}")
-CHECKED, COVERAGE = BUILD == "checked", BUILD == "coverage"
+CHECKED, COVERAGE, PROFILED = (name == BUILD for name in ("checked", "coverage", "profiled"))
 
 # Reductions vectorise only if sums may be reordered, and sqrt only if it need not set errno.
 # Infinities and NaN keep their meaning (never -ffinite-math-only), and nothing here changes
@@ -29,7 +31,7 @@ CHECKED, COVERAGE = BUILD == "checked", BUILD == "coverage"
 # functions a twentieth of the rest.
 MATH = [
     "-O3",
-    "-g0",
+    "-g1" if PROFILED else "-g0",
     "-fno-math-errno",
     "-fno-trapping-math",
     "-fno-signed-zeros",
@@ -52,6 +54,8 @@ if not COVERAGE and platform.machine().lower() in ("x86_64", "amd64", "i686"):
         *("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx2", "-mfma"),
         "-mprefer-vector-width=512",
     ]
+if PROFILED:
+    SIMD = {name: SIMD[name] for name in [os.environ["SKOPT_EST_SIMD"]]}
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": CHECKED,
@@ -91,6 +95,7 @@ for name, flags in SIMD.items():
         # One source, several modules: each needs a C file of its own.
         # coverage.py looks for it beside the source; then there is one module only.
         build_dir=None if COVERAGE else f"build/cython/{name}",
+        emit_linenums=PROFILED,
     )
 
 # side by side: each of the engines takes a minute or more
