@@ -45,13 +45,12 @@ FUNCTION = re.compile(r"\s*(?:cdef|cpdef|def)\s[^=(]*?(\w+)\s*\(")
 
 
 def build(tree: Path, simd: str) -> None:
-    """The working tree's sources and benchmarks, compiled in place with line numbers."""
-    if not tree.exists() or not any(tree.iterdir()):
-        skipped = shutil.ignore_patterns("*.so", "*.c", "__pycache__")
-        for name in ("skopt_est", "benchmarks"):
-            shutil.copytree(report.ROOT / name, tree / name, ignore=skipped)
-        for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-            shutil.copy(report.ROOT / name, tree)
+    """The working tree's sources, compiled in place with line numbers, and its benchmarks."""
+    if not any(tree.glob("skopt_est/_core/engine_*.so")):
+        left_out = shutil.ignore_patterns("*.so", "*.c", "__pycache__")
+        package = report.ROOT / "skopt_est"
+        shutil.copytree(package, tree / "skopt_est", ignore=left_out, dirs_exist_ok=True)
+        shutil.copy(report.ROOT / "setup.py", tree)
         print(f"Building the engine with line numbers in {tree} ...", flush=True)
         done = subprocess.run(
             [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"],
@@ -63,6 +62,7 @@ def build(tree: Path, simd: str) -> None:
         )
         if done.returncode:
             sys.exit(f"{done.stdout}\nThe engine could not be built.")
+    shutil.copytree(report.ROOT / "benchmarks", tree / "benchmarks", dirs_exist_ok=True)
 
 
 def sampled(tree: Path, simd: str, case: str, seconds: float) -> tuple[dict, list[list[str]]]:
