@@ -32,11 +32,22 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def caches() -> Row:
+    """Sizes of the caches beyond the first that a core reaches, as far as the system tells them."""
+    sizes: Row = {}
+    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        level = (folder / "level").read_text().strip()
+        if level != "1":
+            sizes[f"L{level}"] = (folder / "size").read_text().strip()
+    return sizes
+
+
 def environment() -> Row:
     """What the figures depend on beside the code."""
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
+        **caches(),
         "simd": skopt_est.show_config(mode="dicts")["simd"],
         "blas": sorted({f"{lib['prefix']} {lib['version']} {_kernel(lib)}" for lib in _blas()}),
         "python": platform.python_version(),
@@ -94,7 +105,8 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def write_json(path: Path, command: str, rows: list[Row]) -> None:
+def write_json(path: Path, command: str, rows: list[Row], repeats: int | None) -> None:
     """The rows with the environment they were measured in."""
-    document = {"command": command, "environment": environment(), "rows": rows}
+    about = environment() | ({} if repeats is None else {"repeats": repeats})
+    document = {"command": command, "environment": about, "rows": rows}
     path.write_text(json.dumps(document, indent=1) + "\n")
