@@ -52,7 +52,7 @@ def main() -> None:
     with threadpool_limits(1):
         rows = modules[args.command].run(args)
     if args.json:
-        report.write_json(args.json, args.command, rows)
+        report.write_json(args.json, args.command, rows, getattr(args, "repeats", None))
 
 
 main()

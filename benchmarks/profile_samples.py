@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report, timing
-
+ROOT = Path(__file__).resolve().parent.parent
+SINGLE = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 HERTZ = 4000
 PARTS = {
     "tiles products": "products",
@@ -48,9 +48,9 @@ def build(tree: Path, simd: str) -> None:
     """The working tree's sources, compiled in place with line numbers, and its benchmarks."""
     if not any(tree.glob("skopt_est/_core/engine_*.so")):
         left_out = shutil.ignore_patterns("*.so", "*.c", "__pycache__")
-        package = report.ROOT / "skopt_est"
+        package = ROOT / "skopt_est"
         shutil.copytree(package, tree / "skopt_est", ignore=left_out, dirs_exist_ok=True)
-        shutil.copy(report.ROOT / "setup.py", tree)
+        shutil.copy(ROOT / "setup.py", tree)
         print(f"Building the engine with line numbers in {tree} ...", flush=True)
         done = subprocess.run(
             [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"],
@@ -62,7 +62,7 @@ def build(tree: Path, simd: str) -> None:
         )
         if done.returncode:
             sys.exit(f"{done.stdout}\nThe engine could not be built.")
-    shutil.copytree(report.ROOT / "benchmarks", tree / "benchmarks", dirs_exist_ok=True)
+    shutil.copytree(ROOT / "benchmarks", tree / "benchmarks", dirs_exist_ok=True)
 
 
 def sampled(tree: Path, simd: str, case: str, seconds: float) -> tuple[dict, list[list[str]]]:
@@ -70,7 +70,7 @@ def sampled(tree: Path, simd: str, case: str, seconds: float) -> tuple[dict, lis
     data = tree / "perf.data"
     record = ("record", "--quiet", "-e", "cpu-clock", "-F", HERTZ, "-k", "mono", "-o", data, "--")
     command = ("perf", *record, sys.executable, "-m", "benchmarks.profile", case, seconds)
-    environment = {**os.environ, **timing.SINGLE, "SKOPT_EST_SIMD": simd}
+    environment = {**os.environ, **dict.fromkeys(SINGLE, "1"), "SKOPT_EST_SIMD": simd}
     options: dict[str, Any] = {"cwd": tree, "stdout": subprocess.PIPE, "text": True}
     done = subprocess.run([str(word) for word in command], env=environment, **options)
     if done.returncode:
