@@ -1,11 +1,11 @@
-"""Fixed costs: import, installed size, a fit of 100 rows, BLAS that has not run yet.
+"""Fixed costs: import, size of the wheel, a fit of 100 rows, BLAS that has not run yet.
 
 Every figure but the size is of fresh processes, the sides in turns.
 
 - import: ms that `import skopt_est` takes after scikit-learn's linear models and networks; theirs
   is the time of those. Both have their bytecode beside them, as pip installs it.
-- size: MB of the package's files as an unpacked wheel holds them; the bytecode that pip adds beside
-  them, half a MB, is not in it.
+- size: MB of the package's files as an unpacked wheel; the bytecode that pip writes beside them
+  comes on top.
 - fit of 100 rows x 10: ms, the first of a process and the median of 20 later ones.
 - cold BLAS: ms of the first fit of a network of three layers of 256 units on float32 rows; theirs
   is scikit-learn's, and `later` the second fit of the same process.
@@ -58,7 +58,7 @@ def line(case, unit, ours, theirs, **others) -> report.Row:
 
 def measure(case, repeats) -> list[report.Row]:
     if case == "size":
-        return [line("installed size", "MB", size(), None, reach=SIZE_MB)]
+        return [line("unpacked wheel", "MB", size(), None, reach=SIZE_MB)]
     if case == "import":
         compileall.compile_dir(Path(skopt_est.__file__).parent, quiet=1)
         took = in_turns({"both": ("import",)}, repeats)["both"]

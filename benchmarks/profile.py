@@ -7,6 +7,7 @@ what comes after a warm-up counts. A sample is of the line of Cython that its in
 compiled from, whatever that was inlined into, and the line's file is the part of the engine.
 `mostly` has the functions with most of a part's samples, and their % of all; `--functions` shows
 a row for each. Arithmetic waits for what was loaded, so shares are of work and of waiting alike.
+They are shares of whole fits, also of what a fit does once, which `epochs` and `mlp` leave out.
 
 Linux only, with perf and addr2line (binutils).
 """

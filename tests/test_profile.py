@@ -9,6 +9,7 @@ import pytest
 PATH = Path(__file__).resolve().parent.parent / "benchmarks" / "profile_samples.py"
 samples = runpy.run_path(str(PATH))
 places, written_in = samples["places"], samples["written_in"]
+CORE = ("skopt_est", "_core")
 
 TILES = '''\
 cdef extern from *:
@@ -27,7 +28,7 @@ cdef inline void multiply(
 
 @pytest.fixture
 def tree(tmp_path):
-    core = tmp_path / "skopt_est" / "_core"
+    core = tmp_path.joinpath(*CORE)
     core.mkdir(parents=True)
     (core / "tiles.pxd").write_text(TILES)
     return tmp_path
@@ -44,7 +45,7 @@ def tree(tmp_path):
     ],
 )
 def test_a_line_is_of_the_function_it_stands_in(tree, name, file, line, expected):
-    assert written_in(tree / "skopt_est" / "_core", name, Path(file), line) == expected
+    assert written_in(tree.joinpath(*CORE), name, Path(file), line) == expected
 
 
 def test_samples_are_counted_by_part(tree, monkeypatch):
