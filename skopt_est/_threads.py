@@ -148,7 +148,7 @@ def _start(work: Callable[[], None], count: int) -> list[Future]:
         return helpers
     with _lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(os.cpu_count(), "skopt_est")
+            _pool = ThreadPoolExecutor(thread_name_prefix="skopt_est")
         try:
             while len(helpers) < count:
                 helpers.append(_pool.submit(work))

@@ -274,6 +274,6 @@ SCRIPT = """
 def test_threads_after_a_fork_and_while_the_interpreter_ends():
     code = textwrap.dedent(SCRIPT)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True
+        [sys.executable, "-P", "-W", "ignore", "-c", code], capture_output=True, text=True
     )
     assert done.returncode == 0 and not done.stderr, done.stderr
