@@ -26,6 +26,15 @@
 #define IN_ANY_ORDER _Pragma("GCC ivdep")
 
 typedef REAL vec __attribute__((vector_size(64), aligned(sizeof(REAL)), may_alias));
+/* Of the processor's own size: gcc keeps sums of larger ones in memory. */
+#ifdef __AVX512F__
+#define VECTOR 64
+#elif defined __AVX__
+#define VECTOR 32
+#else
+#define VECTOR 16
+#endif
+typedef REAL own __attribute__((vector_size(VECTOR), aligned(sizeof(REAL)), may_alias));
 typedef REAL quad __attribute__((vector_size(16)));
 typedef typeof(_Generic((REAL) 0, float: (int32_t) 0, double: (int64_t) 0)) whole;
 typedef whole wholes __attribute__((vector_size(16)));
@@ -60,17 +69,19 @@ static inline REAL root(REAL x) {
 
 /* Reads the rows once, as they lie: one stream, asked for so many bytes ahead (0: not at all). */
 REAL read_through(const REAL* x, long n, long ahead) {
-    const long count = n * COLUMNS;
-    vec sums[4] = {0};
+    const long count = n * COLUMNS, lanes = VECTOR / sizeof(REAL);
+    own sums[8] = {0};
     REAL total = 0;
     long i = 0;
-    for (; i + 4 * LANES <= count; i += 4 * LANES)
-        for (long k = 0; k < 4; k++) {
-            if (ahead) ASK_FOR((const char*) (x + i) + ahead + k * LINE);
-            sums[k] += *(const vec*) (x + i + k * LANES);
-        }
+    for (; i + 8 * lanes <= count; i += 8 * lanes) {
+        const char* later = (const char*) (x + i) + ahead;
+        if (ahead)
+            for (long at = 0; at < 8 * VECTOR; at += LINE) ASK_FOR(later + at);
+        for (long k = 0; k < 8; k++) sums[k] += *(const own*) (x + i + k * lanes);
+    }
     for (; i < count; i++) total += x[i];
-    for (long j = 0; j < 4 * LANES; j++) total += sums[j / LANES][j % LANES];
+    for (long k = 1; k < 8; k++) sums[0] += sums[k];
+    for (long j = 0; j < lanes; j++) total += sums[0][j];
     return total;
 }
 

@@ -78,6 +78,7 @@ class Loops:
         X, y, w, G = (self.aligned(*shape) for shape in ((n, width), (n,), (width,), (width,)))
         X[:, self.columns :] = w[:] = 0
         X[:, : self.columns] = np.random.default_rng(0).standard_normal((n, self.columns))
+        X /= np.sqrt(self.columns)  # of many columns, too, the sums are no sigmoid's end
         y[:] = X[:, : self.columns // 2].sum(axis=1) > 0
         state = (w, G) if rule == "adagrad" else (w,)
         return lambda: self(f"{rule}_steps", X, y, n, count, RATE, *state), X, y, w
@@ -110,7 +111,8 @@ class Loops:
         touched = X[:, :: 64 // self.dtype.itemsize].sum(axis=1) + X[:, -1]
         results = [(call(), X.sum()) for call in self.reading(X)]
         results += [(call(), touched[order[:30]].sum()) for call in self.reading(X, order[:30])]
-        rows = sparse.csr_matrix(X * (rng.random(X.shape) < 0.3) / 9, dtype=self.dtype)
+        some = rng.random(X.shape) < min(0.3, 30 / self.columns)
+        rows = sparse.csr_matrix(X * some / 9, dtype=self.dtype)
         labels = rng.integers(2, size=50).astype(self.dtype)
         for rule in ("sgd", "adagrad"):
             call, X, y, w = self.steps(rule, 50)
