@@ -301,3 +301,23 @@ def test_nothing_is_predicted_before_fit(cls):
                 getattr(est, name)(X)
     with pytest.raises(NotFittedError, match=cls.__name__):
         est.score(X, y)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "dtype"),
+    [
+        *((0, 1, np.int64), (3, 4, np.int32), (-1, 1, np.int16), (-128, 127, np.int8)),
+        *((0, 255, np.uint8), (1, 2, np.uint16), (-(2**63), 2**63 - 1, np.int64)),
+        *((5, 2**64 - 1, np.uint64), (False, True, np.bool_), ("a", "bcd", object)),
+        *(("no", "yes", "U3"), (-1.0, 2.0, np.float32)),
+    ],
+)
+@pytest.mark.filterwarnings("error:overflow:RuntimeWarning")
+def test_two_labels_come_back_as_they_were(first, second, dtype):
+    X = np.random.default_rng(0).normal(size=(300, 3))
+    y = np.array([first, second], dtype)[(X[:, 0] > 0).astype(int)]
+    model = LogisticRegression(random_state=0).fit(X, y)
+    labels = model.predict(X)
+    assert labels.dtype == model.classes_.dtype == y.dtype
+    np.testing.assert_array_equal(labels == model.classes_[1], model.decision_function(X) > 0)
+    np.testing.assert_array_equal(np.unique(labels), np.unique(y))
