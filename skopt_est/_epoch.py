@@ -190,10 +190,11 @@ class Passes:
             state.n_averaged += n_steps - first
         if self.drops:
             options["mask_key"] = engine.next_word(state.rng)
-        means = np.empty(self.objective.n_outputs)
-        if (full_pass := self.full_pass) is not None:
-            options["gradient"] = gradient = np.empty_like(self.model.theta)
-            full_pass(self.model.theta, means, gradient)
+        means = None
+        if self.full_pass is not None:
+            means, theta = np.empty(self.objective.n_outputs), self.model.theta
+            options["gradient"] = np.empty_like(theta)
+            self.full_pass(theta, means, options["gradient"])
         sums = engine.run_epoch(
             self.objective.data,
             self.model,
@@ -204,7 +205,7 @@ class Passes:
             by_feature=self.by_feature,
             **options,
         )
-        if full_pass is not None:
+        if means is not None:
             sums = means * len(rows)
         state.n_updates += n_steps
         state.n_moments += n_steps

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from exact import Objective
 from scipy import sparse
@@ -256,3 +257,26 @@ def test_alpha_means_the_same_for_every_batch_size_and_number_of_rows(
     # The bias of rmsprop's short memory under noise is its own, not alpha's.
     bound = 1e-6 if solver in ("gd", "lbfgs") else 2e-2 if solver == "rmsprop" else 1e-3
     assert -1e-12 <= gap <= bound
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize("form", ["array", "read only", "Series", "memmap", "strided"])
+def test_weights_are_left_as_they_were(form, class_weight, early_stopping, tmp_path):
+    """They are scaled in place for training, in whatever holds them."""
+    X, y, _ = data("three")
+    expected = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
+    weight = np.repeat(expected, 2)[::2] if form == "strided" else expected.copy()
+    if form == "Series":
+        weight = pd.Series(weight)
+    elif form == "memmap":
+        weight = np.memmap(tmp_path / "weights", np.float64, "w+", shape=expected.shape)
+        weight[:] = expected
+    elif form == "read only":
+        weight.flags.writeable = False
+    est = LogisticRegression(
+        class_weight=class_weight, early_stopping=early_stopping, max_iter=3, random_state=0
+    )
+    fit(est, X, y, sample_weight=weight)
+    fit(est, X, y, sample_weight=weight, X_val=X, y_val=y, sample_weight_val=weight)
+    np.testing.assert_array_equal(weight, expected)
