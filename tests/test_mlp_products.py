@@ -53,7 +53,33 @@ def test_forward_equals_numpys_product_for_every_remainder(build, d, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("k", [2, 17, 40])
+def test_one_column_equals_numpys_product_for_every_remainder(build, dtype):
+    for d in range(1, 68):
+        X, (W, b) = inputs(30, d, dtype), layer(d, 1, dtype)
+        want = X.astype(float) @ W.astype(float) + b
+        scale = np.abs(X).astype(float) @ np.abs(W) + np.abs(b)
+        for m in (1, 2, 3, 4, 5, 30):
+            got = build.predict(X[:m], [W], [b], [])
+            assert (np.abs(got - want[:m]) <= TOLERANCE[dtype] * scale[:m]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("d", [1, 3, 20, 33])
+def test_one_column_lets_no_row_see_another(build, d, dtype):
+    W, b = layer(d, 1, dtype)
+    X = inputs(11, d, dtype)
+    want = build.predict(X, [W], [b], [])
+    for i in range(len(X)):
+        Z = np.full_like(X, np.nan)
+        Z[i] = X[i]
+        got = build.predict(Z, [W], [b], [])
+        # rows shorter than a vector may be summed in one way by fours and in another alone
+        np.testing.assert_allclose(got[i], want[i], TOLERANCE[dtype])
+        assert np.isnan(np.delete(got, i)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("k", [1, 2, 17, 40])
 def test_a_row_has_the_same_bits_alone_and_among_others(build, k, dtype):
     X, (W, b) = inputs(61, 450, dtype), layer(450, k, dtype)
     together = build.predict(X, [W], [b], [])

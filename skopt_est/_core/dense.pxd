@@ -41,7 +41,7 @@ cdef enum:
 
 
 cdef struct Columns:
-    # (width,), zero beyond the d-th; width is that of whole cache lines
+    # (width,), zero beyond the d-th; width is that of whole vectors
     Py_ssize_t width
     void* shift
     void* scaled        # weights in the units of the data

@@ -40,7 +40,7 @@ from skopt_est._core.rows cimport (
     CACHE_LINE, Rows, follow_on, gather, one_backward, one_forward, pick, prefetch_numbers,
     sparse_backward, sparse_forward,
 )
-from skopt_est._core.single cimport PADDED_ROWS, Padded, of_lines, rows_ahead, single_rows
+from skopt_est._core.single cimport PADDED_ROWS, Padded, elements, rows_ahead, single_rows
 from skopt_est._core.solvers cimport (
     ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper, data_step,
     slot_of_D,
@@ -48,6 +48,7 @@ from skopt_est._core.solvers cimport (
 from skopt_est._core.steps cimport (
     CHUNK, N_GATHERED, clip, clip_listed, flush, step, step_features, touch,
 )
+from skopt_est._core.tiles cimport whole_vectors
 from skopt_est._core.types cimport real
 
 PLAIN_KERNELS = bool(PLAIN)     # of plain.pxd: this compiler can make them

@@ -11,8 +11,11 @@ cdef extern from *:
      * two: interleaving the first halves of two and their second halves, and adding both, leaves
      * half as many.
      * four_back: sum += the rows, so shifted, times z.
-     * `width` elements are whole cache lines. shift: NULL without one. later: addresses from which
-     * on a line is asked for every `pace` bytes, for each line of a row.
+     * fours_column: z (m,) <- rows a (m, d) w + start, four at a time. A last vector of each row
+     * overlaps the one before, where w counts as zero, so that no row reads another one. d: a
+     * vector, at least.
+     * `width` elements are whole vectors. shift: NULL without one. later: addresses from which on a
+     * line is asked for every `pace` bytes, for each line of a row.
      *
      * Whether there is something to ask for must not decide which instructions run: another loop,
      * whose sums the compiler orders in another way, would have other bits. */
@@ -24,8 +27,8 @@ cdef extern from *:
     #endif
     #define FOUR_LINE(T) (64 / (ptrdiff_t) sizeof(T))
     #define FOUR_ASK(T) \
-        TILE_UNROLL for (int k = 0; k < FOUR_ASKED; k++) \
-            skopt_prefetch(later[k] + j / FOUR_LINE(T) * pace);
+        { TILE_UNROLL for (int k = 0; k < FOUR_ASKED; k++) \
+            skopt_prefetch(later[k] + j / FOUR_LINE(T) * pace); }
     #if TILE_BYTES == 0
     #define FOUR_FUNCTIONS(T, F) \
     TILE_INLINE void fours_dots##F( \
@@ -48,8 +51,59 @@ cdef extern from *:
             sum[j] += (z[0] * (x[0][j] - mean) + z[1] * (x[1][j] - mean)) + \
                 (z[2] * (x[2][j] - mean) + z[3] * (x[3][j] - mean)); \
         } \
+    } \
+    TILE_INLINE void fours_column##F( \
+            const T *rows, ptrdiff_t m, ptrdiff_t d, const T *w, T start, T *z) { \
+        for (ptrdiff_t i = 0; i < m; i++) { \
+            T sum = 0; \
+            for (ptrdiff_t j = 0; j < d; j++) \
+                sum += rows[i * d + j] * w[j]; \
+            z[i] = sum + start; \
+        } \
     }
     #else
+    /* `step` for the vectors from j on: those of a whole line, or of what is left of a row. */
+    #define FOUR_WALK(T, F, step) \
+        ptrdiff_t j = 0; \
+        for (; j + FOUR_LINE(T) <= width; j += FOUR_LINE(T)) { \
+            FOUR_ASK(T) \
+            TILE_UNROLL for (ptrdiff_t i = j; i < j + FOUR_LINE(T); i += LANES) \
+                step(F) \
+        } \
+        if (j < width) \
+            FOUR_ASK(T) \
+        for (; j < width; j += LANES) { \
+            const ptrdiff_t i = j; \
+            step(F) \
+        }
+    #define FOUR_AT(F, x) (*(const tile_vector##F *) (x + i))
+    #define FOUR_DOTS(F) { \
+        tile_vector##F v = FOUR_AT(F, w); \
+        if (centred) \
+            mean = FOUR_AT(F, shift); \
+        p += (FOUR_AT(F, a) - mean) * v; \
+        q += (FOUR_AT(F, b) - mean) * v; \
+        r += (FOUR_AT(F, c) - mean) * v; \
+        s += (FOUR_AT(F, e) - mean) * v; \
+    }
+    #define FOUR_SUMS(F) \
+        p = TILE_HALVE(F, p, q); \
+        r = TILE_HALVE(F, r, s); \
+        if (LANES == 2) { \
+            sums[0] = p[0], sums[1] = p[1], sums[2] = r[0], sums[3] = r[1]; \
+        } else { \
+            p = TILE_HALVE(F, p, r); \
+            TILE_UNROLL for (int n = 4; n < LANES; n *= 2) \
+                p = TILE_HALVE(F, p, p); \
+            sums[0] = p[0], sums[2] = p[PART], sums[1] = p[2 * PART], sums[3] = p[3 * PART]; \
+        }
+    #define FOUR_BACK(F) { \
+        if (centred) \
+            mean = FOUR_AT(F, shift); \
+        *(tile_vector##F *) (sum + i) += \
+            (z0 * (FOUR_AT(F, a) - mean) + z1 * (FOUR_AT(F, b) - mean)) + \
+            (z2 * (FOUR_AT(F, c) - mean) + z3 * (FOUR_AT(F, e) - mean)); \
+    }
     #define TILE_HALVE(F, x, y) \
         (TILE_SHUFFLE(F, x, y, TILE_LOW##F) + TILE_SHUFFLE(F, x, y, TILE_HIGH##F))
     #define FOUR_FUNCTIONS(T, F) \
@@ -60,28 +114,8 @@ cdef extern from *:
         enum { LANES = sizeof(tile_vector##F) / sizeof(T), PART = LANES / 4 }; \
         const T *a = x[0], *b = x[1], *c = x[2], *e = x[3]; \
         tile_vector##F p = {0}, q = {0}, r = {0}, s = {0}, mean = {0}; \
-        for (ptrdiff_t j = 0; j < width; j += FOUR_LINE(T)) { \
-            FOUR_ASK(T) \
-            TILE_UNROLL for (ptrdiff_t i = j; i < j + FOUR_LINE(T); i += LANES) { \
-                tile_vector##F v = *(const tile_vector##F *) (w + i); \
-                if (centred) \
-                    mean = *(const tile_vector##F *) (shift + i); \
-                p += (*(const tile_vector##F *) (a + i) - mean) * v; \
-                q += (*(const tile_vector##F *) (b + i) - mean) * v; \
-                r += (*(const tile_vector##F *) (c + i) - mean) * v; \
-                s += (*(const tile_vector##F *) (e + i) - mean) * v; \
-            } \
-        } \
-        p = TILE_HALVE(F, p, q); \
-        r = TILE_HALVE(F, r, s); \
-        if (LANES == 2) { \
-            sums[0] = p[0], sums[1] = p[1], sums[2] = r[0], sums[3] = r[1]; \
-            return; \
-        } \
-        p = TILE_HALVE(F, p, r); \
-        TILE_UNROLL for (int n = 4; n < LANES; n *= 2) \
-            p = TILE_HALVE(F, p, p); \
-        sums[0] = p[0], sums[2] = p[PART], sums[1] = p[2 * PART], sums[3] = p[3 * PART]; \
+        FOUR_WALK(T, F, FOUR_DOTS) \
+        FOUR_SUMS(F) \
     } \
     TILE_INLINE void fours_back_as##F( \
             const T **x, ptrdiff_t width, const T *shift, const T *z, const char **later, \
@@ -91,18 +125,7 @@ cdef extern from *:
         const T *a = x[0], *b = x[1], *c = x[2], *e = x[3]; \
         const T z0 = z[0], z1 = z[1], z2 = z[2], z3 = z[3]; \
         tile_vector##F mean = {0}; \
-        for (ptrdiff_t j = 0; j < width; j += FOUR_LINE(T)) { \
-            FOUR_ASK(T) \
-            TILE_UNROLL for (ptrdiff_t i = j; i < j + FOUR_LINE(T); i += LANES) { \
-                if (centred) \
-                    mean = *(const tile_vector##F *) (shift + i); \
-                *(tile_vector##F *) (sum + i) += \
-                    (z0 * (*(const tile_vector##F *) (a + i) - mean) + \
-                     z1 * (*(const tile_vector##F *) (b + i) - mean)) + \
-                    (z2 * (*(const tile_vector##F *) (c + i) - mean) + \
-                     z3 * (*(const tile_vector##F *) (e + i) - mean)); \
-            } \
-        } \
+        FOUR_WALK(T, F, FOUR_BACK) \
     } \
     TILE_INLINE void fours_dots##F( \
             const T **x, ptrdiff_t width, const T *shift, const T *w, const char **later, \
@@ -119,6 +142,37 @@ cdef extern from *:
             fours_back_as##F(x, width, shift, z, later, pace, sum, 1); \
         else \
             fours_back_as##F(x, width, shift, z, later, pace, sum, 0); \
+    } \
+    TILE_INLINE void fours_column##F( \
+            const T *rows, ptrdiff_t m, ptrdiff_t d, const T *w, T start, T *z) { \
+        enum { LANES = sizeof(tile_vector##F) / sizeof(T), PART = LANES / 4, centred = 0 }; \
+        const ptrdiff_t whole = d / LANES * LANES, end = d - LANES; \
+        const T *const shift = NULL; \
+        T sums[4], w_of_rest[LANES]; \
+        for (int k = 0; k < LANES; k++) \
+            w_of_rest[k] = end + k < whole ? 0 : w[end + k]; \
+        const tile_vector##F rest = *(const tile_vector##F *) w_of_rest; \
+        for (ptrdiff_t row = 0; row < m; row += 4) { \
+            const ptrdiff_t left = m - row; \
+            const T *a = rows + row * d, *b = left > 1 ? a + d : a; \
+            const T *c = left > 2 ? b + d : a, *e = left > 3 ? c + d : a; \
+            tile_vector##F p = {0}, q = {0}, r = {0}, s = {0}, mean = {0}; \
+            for (ptrdiff_t i = 0; i < whole; i += LANES) \
+                FOUR_DOTS(F) \
+            if (whole < d) { \
+                p += *(const tile_vector##F *) (a + end) * rest; \
+                q += *(const tile_vector##F *) (b + end) * rest; \
+                r += *(const tile_vector##F *) (c + end) * rest; \
+                s += *(const tile_vector##F *) (e + end) * rest; \
+            } \
+            FOUR_SUMS(F) \
+            if (left > 3) { \
+                TILE_UNROLL for (int k = 0; k < 4; k++) \
+                    z[row + k] = sums[k] + start; \
+            } else \
+                for (int k = 0; k < left; k++) \
+                    z[row + k] = sums[k] + start; \
+        } \
     }
     #endif
     FOUR_FUNCTIONS(float, f)
@@ -138,6 +192,12 @@ cdef extern from *:
     void fours_back(
         const double** x, Py_ssize_t width, const double* shift, const double* z,
         const char** later, Py_ssize_t pace, double* sum) noexcept nogil
+    void fours_columnf(
+        const float* rows, Py_ssize_t m, Py_ssize_t d, const float* w, float start,
+        float* z) noexcept nogil
+    void fours_column(
+        const double* rows, Py_ssize_t m, Py_ssize_t d, const double* w, double start,
+        double* z) noexcept nogil
 
 
 cdef inline void four_dots(
@@ -158,3 +218,12 @@ cdef inline void four_back(
         fours_backf(x, width, shift, z, later, pace, sum)
     else:
         fours_back(x, width, shift, z, later, pace, sum)
+
+
+cdef inline void column(
+    const real* rows, Py_ssize_t m, Py_ssize_t d, const real* w, real start, real* z
+) noexcept nogil:
+    if real is float:
+        fours_columnf(rows, m, d, w, start, z)
+    else:
+        fours_column(rows, m, d, w, start, z)

@@ -133,8 +133,7 @@ cdef class Scratch:
                 arrays.append(slope)
                 self.layers[level].slope = _address(slope)
         if self.in_place:
-            line = CACHE_LINE // data.dtype.itemsize
-            self.columns.width = (data.d + line - 1) // line * line
+            self.columns.width = whole_vectors(data.d, data.dtype.itemsize)
             columns = zeros((3 + GROUP, self.columns.width), data.dtype)
             arrays.append(columns)
             self.columns.shift, self.columns.scaled, self.columns.sum = (

@@ -1,9 +1,10 @@
-# Products of dense matrices, row-major: loops for one column, tiles in registers where the matrix
-# whose rows are added up fits the cache, BLAS beyond.
+# Products of dense matrices, row-major: sums of rows for one column, tiles in registers where the
+# matrix whose rows are added up fits the cache, BLAS beyond.
 from libc.string cimport memcpy, memset
 
 from skopt_est._core.blas cimport gemm
-from skopt_est._core.tiles cimport TILE_LIMIT, tiled
+from skopt_est._core.fours cimport column
+from skopt_est._core.tiles cimport TILE_LIMIT, TILE_WHOLE, tiled
 from skopt_est._core.types cimport real
 
 
@@ -88,7 +89,9 @@ cdef inline void multiply(
     """z (m, k) <- a (m, d) w (d, k), plus b (k,) to each row unless it is NULL."""
     cdef Py_ssize_t i = 0
     cdef real start = 0 if b == NULL else b[0]
-    if k == 1:
+    if k == 1 and d * <Py_ssize_t> sizeof(real) >= TILE_WHOLE:
+        column(a, m, d, w, start, z)
+    elif k == 1:
         while i + 4 <= m:
             dot4(a + i * d, d, w, start, z + i, d)
             i += 4

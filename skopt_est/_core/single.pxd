@@ -14,6 +14,7 @@ from skopt_est._core.rows cimport (
     CACHE_LINE, ROWS_AHEAD, SKOPT_SPREAD_ORDER, Rows, prefetch, prefetch_number,
 )
 from skopt_est._core.solvers cimport ADAGRAD, Hyper, magnitude, rsqrt_
+from skopt_est._core.tiles cimport TILE_WHOLE
 from skopt_est._core.types cimport real
 
 
@@ -25,8 +26,8 @@ cdef enum:
 
 
 cdef struct Padded:
-    # Rows of so many whole cache lines, zero beyond the d-th element.
-    Py_ssize_t lines
+    # Rows of so many whole vectors, zero beyond the d-th element.
+    Py_ssize_t vectors
     void* w
     void* G
     void* l1
@@ -41,9 +42,9 @@ cdef struct Padded:
     void* edge
 
 
-cdef inline Py_ssize_t of_lines(Py_ssize_t lines, real like) noexcept nogil:
-    """How many elements; to the compiler, whole vectors."""
-    return CACHE_LINE // <Py_ssize_t> sizeof(real) * lines
+cdef inline Py_ssize_t elements(Py_ssize_t vectors, real like) noexcept nogil:
+    """How many; the compiler sees that they are whole vectors."""
+    return TILE_WHOLE // <Py_ssize_t> sizeof(real) * vectors
 
 
 cdef inline const real* whole(
@@ -52,7 +53,7 @@ cdef inline const real* whole(
     """The row, to be read in whole vectors, beyond its end too: there the next row begins, and
     inv_scale is zero. The last rows of X, which have no such neighbour, are copied."""
     cdef const real* x = <const real*> rows.values + row * rows.d
-    if row * rows.d + of_lines(p.lines, <real> 0) <= rows.n * rows.d:
+    if row * rows.d + elements(p.vectors, <real> 0) <= rows.n * rows.d:
         return x
     memcpy(p.edge, x, rows.d * sizeof(real))
     return <const real*> p.edge
@@ -64,26 +65,26 @@ cdef inline void load(const Rows* rows, Py_ssize_t row, const Padded* p, real* a
     cdef const real* shift = <const real*> p.shift
     cdef const real* inv_scale = <const real*> p.inv_scale
     cdef Py_ssize_t j
-    for j in range(of_lines(p.lines, <real> 0)):
+    for j in range(elements(p.vectors, <real> 0)):
         a[j] = (x[j] - shift[j]) * inv_scale[j]
 
 
-cdef inline real padded_dot(const real* a, const real* w, Py_ssize_t lines) noexcept nogil:
+cdef inline real padded_dot(const real* a, const real* w, Py_ssize_t vectors) noexcept nogil:
     cdef Py_ssize_t j
     cdef real total = 0
-    for j in range(of_lines(lines, <real> 0)):
+    for j in range(elements(vectors, <real> 0)):
         total += a[j] * w[j]
     return total
 
 
 cdef inline void sgd_row(
     real* w, const real* a, real step, const real* threshold, const real* factor,
-    Py_ssize_t lines,
+    Py_ssize_t vectors,
 ) noexcept nogil:
     """w <- prox(w - step a), threshold = D l1 and factor = 1 / (1 + D l2)."""
     cdef Py_ssize_t j
     cdef real moved, size
-    for j in range(of_lines(lines, <real> 0)):
+    for j in range(elements(vectors, <real> 0)):
         moved = w[j] - step * a[j]
         size = magnitude(moved) - threshold[j]
         size = size if size > 0 else 0 * size
@@ -112,6 +113,15 @@ cdef extern from *:
     }
     #else
     #define SGD_AT(F, p) (*(const tile_vector##F *) ((p) + i))
+    #define SGD_STEP(F) { \
+        tile_vector##F row = (SGD_AT(F, x) - SGD_AT(F, shift)) * SGD_AT(F, inv_scale); \
+        tile_vector##F moved = (SGD_AT(F, w) - step * SGD_AT(F, a)) * SGD_AT(F, factor); \
+        *(tile_vector##F *) (second + i) = row; \
+        *(tile_vector##F *) (w + i) = moved; \
+        row *= SGD_AT(F, factor); \
+        product += row * moved; \
+        overlap += row * SGD_AT(F, following); \
+    }
     #define SGD_AHEAD(T, F) \
     TILE_INLINE void sgd_ahead##F( \
             T *w, const T *a, const T *following, const T *x, T *second, const T *shift, \
@@ -119,17 +129,17 @@ cdef extern from *:
             T *pq) { \
         enum { LANES = sizeof(tile_vector##F) / sizeof(T), LINE = 64 / sizeof(T) }; \
         tile_vector##F product = {0}, overlap = {0}; \
-        for (ptrdiff_t j = 0; j < width; j += LINE) { \
+        ptrdiff_t j = 0; \
+        for (; j + LINE <= width; j += LINE) { \
             skopt_prefetch(later + j * (ptrdiff_t) sizeof(T)); \
-            TILE_UNROLL for (ptrdiff_t i = j; i < j + LINE; i += LANES) { \
-                tile_vector##F row = (SGD_AT(F, x) - SGD_AT(F, shift)) * SGD_AT(F, inv_scale); \
-                tile_vector##F moved = (SGD_AT(F, w) - step * SGD_AT(F, a)) * SGD_AT(F, factor); \
-                *(tile_vector##F *) (second + i) = row; \
-                *(tile_vector##F *) (w + i) = moved; \
-                row *= SGD_AT(F, factor); \
-                product += row * moved; \
-                overlap += row * SGD_AT(F, following); \
-            } \
+            TILE_UNROLL for (ptrdiff_t i = j; i < j + LINE; i += LANES) \
+                SGD_STEP(F) \
+        } \
+        if (j < width) \
+            skopt_prefetch(later + j * (ptrdiff_t) sizeof(T)); \
+        for (; j < width; j += LANES) { \
+            const ptrdiff_t i = j; \
+            SGD_STEP(F) \
         } \
         pq[0] = pq[1] = 0; \
         TILE_UNROLL for (int i = 0; i < LANES; i++) \
@@ -151,7 +161,7 @@ cdef extern from *:
 
 cdef inline void adagrad_row(
     real* w, real* G, const real* a, real gradient, real eta, real eps, const real* l1,
-    const real* l2, Py_ssize_t lines,
+    const real* l2, Py_ssize_t vectors,
 ) noexcept nogil:
     """With q = sqrt(G) + eps and D = eta / q both steps are one division:
     w <- S(w q - eta g, eta l1) / (q + eta l2)."""
@@ -159,11 +169,11 @@ cdef inline void adagrad_row(
     cdef real g, q, moved, size
     if SKOPT_ESTIMATES:
         if real is float:
-            skopt_adagradf(w, G, a, gradient, eta, eps, l1, l2, of_lines(lines, <real> 0))
+            skopt_adagradf(w, G, a, gradient, eta, eps, l1, l2, elements(vectors, <real> 0))
         else:
-            skopt_adagrad(w, G, a, gradient, eta, eps, l1, l2, of_lines(lines, <real> 0))
+            skopt_adagrad(w, G, a, gradient, eta, eps, l1, l2, elements(vectors, <real> 0))
         return
-    for j in range(of_lines(lines, <real> 0)):
+    for j in range(elements(vectors, <real> 0)):
         g = gradient * a[j]
         G[j] += g * g
         q = rsqrt_(G[j]) + eps
@@ -184,8 +194,8 @@ cdef inline double rows_ahead(
     """sgd at a constant rate, without L1: a step is linear in the size of the one before, so a
     row's prediction is prepared while the loss of the row before is still being computed. The
     chain from step to step then is the loss alone, without update, product and sum."""
-    cdef Py_ssize_t s, j, row, first = start, lines = padded.lines
-    cdef Py_ssize_t width = of_lines(lines, <real> 0)
+    cdef Py_ssize_t s, j, row, first = start, vectors = padded.vectors
+    cdef Py_ssize_t width = elements(vectors, <real> 0)
     cdef double total = 0
     cdef real weight, step, z, b = 0
     cdef real told[AT_ONCE]
@@ -204,15 +214,15 @@ cdef inline double rows_ahead(
     cdef Py_ssize_t ahead = max(NEAREST, min(ROWS_AHEAD, AHEAD_BYTES // max(size, 1)))
     cdef bint intercept = bias != NULL, spread = size >= SKOPT_SPREAD_ORDER
     pq[0] = pq[1] = 0
-    for j in range(of_lines(lines, <real> 0)):
+    for j in range(elements(vectors, <real> 0)):
         factor[j] = 1 / (<real> 1 + eta * l2[j])
     if intercept:
         b = bias[0]
     load(rows, order[start], padded, a)
-    z = padded_dot(a, w, lines)
+    z = padded_dot(a, w, vectors)
     if start + 1 < stop:
         load(rows, order[start + 1], padded, following)
-        for j in range(of_lines(lines, <real> 0)):
+        for j in range(elements(vectors, <real> 0)):
             pq[0] += following[j] * factor[j] * w[j]
             pq[1] += following[j] * factor[j] * a[j]
     for s in range(start, stop):
@@ -255,7 +265,7 @@ cdef inline double single_rows(
 ) noexcept nogil:
     """Steps start to stop; returns the sum of weighted losses. bias: NULL without intercept;
     `loss` is a constant wherever speed counts."""
-    cdef Py_ssize_t s, row, j, first = start, lines = p.lines
+    cdef Py_ssize_t s, row, j, first = start, vectors = p.vectors
     cdef double total = 0, rate = -1
     cdef real gradient, eta, weight, z
     cdef real told[AT_ONCE]
@@ -270,7 +280,7 @@ cdef inline double single_rows(
     load(rows, order[start], p, a)
     for s in range(start, stop):
         row = order[s]
-        z = padded_dot(a, w, lines)
+        z = padded_dot(a, w, vectors)
         if bias != NULL:
             z += bias[0]
         prefetch(rows, order, s, n, <real> 0)
@@ -283,7 +293,7 @@ cdef inline double single_rows(
         gradient = weight * gradient_alone(loss, targets[row], z, param)
         eta = <real> coefficients[s * stride]
         if h.code == ADAGRAD:
-            adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, l1, l2, lines)
+            adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, l1, l2, vectors)
             if bias != NULL:
                 bias_G[0] += gradient * gradient
                 if bias_G[0] != 0:
@@ -291,10 +301,10 @@ cdef inline double single_rows(
         else:
             if coefficients[s * stride] != rate:
                 rate = coefficients[s * stride]
-                for j in range(of_lines(lines, <real> 0)):
+                for j in range(elements(vectors, <real> 0)):
                     threshold[j] = eta * l1[j]
                     factor[j] = 1 / (<real> 1 + eta * l2[j])
-            sgd_row(w, a, eta * gradient, threshold, factor, lines)
+            sgd_row(w, a, eta * gradient, threshold, factor, vectors)
             if bias != NULL:
                 bias[0] -= eta * gradient
         a, following = following, a

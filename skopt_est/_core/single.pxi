@@ -18,9 +18,8 @@ cdef int _single_epoch(
     cdef real* base
     cdef Padded p
     cdef bint ahead = h.code == SGD and steps.stride == 0 and not model.lasso
-    width = of_lines(1, <real> 0)
-    p.lines = (d + width - 1) // width
-    width = of_lines(p.lines, <real> 0)
+    width = whole_vectors(d, sizeof(real))
+    p.vectors = width // elements(1, <real> 0)
     with gil:
         padded = np.zeros(PADDED_ROWS * width + CACHE_LINE, model.theta.dtype)
         # to the next cache line

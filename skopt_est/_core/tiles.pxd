@@ -54,6 +54,9 @@ cdef extern from *:
     typedef double tile_vector;
     #endif
 
+    /* What rows are padded to, so that loops over them have no rest. */
+    #define TILE_WHOLE (TILE_BYTES ? TILE_BYTES : 64)
+
     /* A square of as many rows as a vector has elements is transposed by interleaving the first
      * half of the rows with the second, log2 times. TILE_LOW: that of the vectors' first halves. */
     #if TILE_BYTES == 64
@@ -194,6 +197,9 @@ cdef extern from *:
         for (at = 0; at < n; at += WIDE) { \
             int width = n - at > LANES ? 2 : 1, packed; \
             ptrdiff_t full = width * LANES, columns = n - at < full ? n - at : full; \
+            /* The last columns with some of those before, which are made again. */ \
+            if (columns < full && full <= n && !add && pieces == 1) \
+                at = n - full, columns = full; \
             packed = b_step != 1 || \
                 (m > 32 * TILE_ROWS && depth * b_row > TILE_CACHE / (ptrdiff_t) sizeof(T)); \
             /* Rows of b whose vectors end behind b, so that they can't be read where they are. */ \
@@ -266,7 +272,7 @@ cdef extern from *:
     TILE_FUNCTIONS(float, f)
     TILE_FUNCTIONS(double, )
     """
-    const Py_ssize_t TILE_LIMIT
+    const Py_ssize_t TILE_LIMIT, TILE_WHOLE
     void tile_productf(
         Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const float* a, Py_ssize_t a_row,
         Py_ssize_t a_step, const float* b, Py_ssize_t b_row, Py_ssize_t b_step,
@@ -275,6 +281,12 @@ cdef extern from *:
         Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const double* a, Py_ssize_t a_row,
         Py_ssize_t a_step, const double* b, Py_ssize_t b_row, Py_ssize_t b_step,
         const double* bias, int add, double* c) noexcept nogil
+
+
+cdef inline Py_ssize_t whole_vectors(Py_ssize_t n, Py_ssize_t itemsize) noexcept nogil:
+    """The elements of as many whole vectors as n elements need."""
+    cdef Py_ssize_t lanes = TILE_WHOLE // itemsize
+    return (n + lanes - 1) // lanes * lanes
 
 
 cdef inline void tiled(
