@@ -71,6 +71,8 @@ def _through_layers(
                 return False
         return True
 
+    if n_parts == len(coefs) == coefs[0].shape[1] == 1:
+        return result if predict(0) else None  # without BLAS
     # BLAS's threads would add in another order.
     with one_blas_thread():
         return result if all(in_threads(predict, n_parts)) else None
