@@ -31,7 +31,8 @@ LINEAR = (("100k x 20 float32", "adagrad b1"), ("100k x 100 float64", "sgd b1"))
 LINEAR += tuple(("1M x 28 float64", solver) for solver in ("sgd b1", "adagrad b1", "gd"))
 NETWORKS = ("50k x 20, (100), b200", "50k x 100, (256, 256, 256), b1024")
 WORDS = "CSR 20k x 100k, 50 a row, as words"
-PREDICTION = "linear prediction, 100k x 20 float32"
+LINEAR_PREDICTION = "linear prediction, 100k x 20 float32"
+NETWORK_PREDICTION = "network prediction, 100k x 20 float32, (100)"
 
 
 def logistic(case: str, solver: str) -> Callable[[], Any]:
@@ -55,16 +56,17 @@ def network(case: str) -> Callable[[], Any]:
     return partial(mlp.fit, skopt_est.MLPClassifier, hidden, batch, X, y, epochs)
 
 
-def prediction() -> Callable[[], Any]:
+def prediction(model: Any) -> Callable[[], Any]:
     X, y = problems.dense(100_000, 20)
-    return partial(skopt_est.LogisticRegression(max_iter=5).fit(X, y).predict, X)
+    return partial(model.fit(X[:50_000], y[:50_000]).predict, X)
 
 
 CASES: dict[str, Callable[[], Callable[[], Any]]] = {
     **{f"{case}, {solver}": partial(logistic, case, solver) for case, solver in LINEAR},
     **{case: partial(network, case) for case in NETWORKS},
     **{f"{WORDS}, {solver} b1": partial(words, solver) for solver in ("adam", "adagrad")},
-    PREDICTION: prediction,
+    LINEAR_PREDICTION: partial(prediction, skopt_est.LogisticRegression(max_iter=5)),
+    NETWORK_PREDICTION: partial(prediction, skopt_est.MLPClassifier((100,), max_iter=2)),
 }
 
 
