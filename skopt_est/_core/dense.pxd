@@ -77,16 +77,14 @@ cdef inline void group(
 cdef inline void ask_for(
     const Rows* rows, Py_ssize_t row, Py_ssize_t n, real like
 ) noexcept nogil:
-    """Fetch this row, if it is one of n, from memory while others are computed with."""
-    cdef const char* start
+    """Fetch GROUP rows from this one on, if n has so many, while others are computed with."""
     cdef Py_ssize_t at = 0, size = rows.d * <Py_ssize_t> sizeof(real)
-    if row >= n:
+    cdef const char* start = <const char*> rows.values + row * size
+    if row + GROUP > n:
         return
-    start = <const char*> (<const real*> rows.values + row * rows.d)
-    while at < size:
+    while at < GROUP * size:
         skopt_prefetch(start + at)
         at += CACHE_LINE
-    skopt_prefetch(start + size - 1)
 
 
 cdef inline bint spread_out(const int32_t* order, Py_ssize_t size) noexcept nogil:
@@ -124,14 +122,13 @@ cdef inline void dense_forward(
     const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
     const real* w, const real* b, const Columns* columns, bint both, real* z,
 ) noexcept nogil:
-    """z (count,) <- rows w + b; b: NULL without intercept; n: the length of order; both: the
-    backward pass follows."""
+    """z (count,) <- rows w + b, and what is left of its last GROUP <- anything; b: NULL without
+    intercept; n: the length of order; both: the backward pass follows."""
     cdef const real* inv_scale = <const real*> rows.inv_scale
     cdef const real* shift = <const real*> columns.shift if rows.shift != NULL else NULL
     cdef real* scaled = <real*> columns.scaled
     cdef const real* x[GROUP]
     cdef const char* later[FOUR_LATER]
-    cdef real sums[GROUP]
     cdef real intercept = b[0] if b != NULL else 0
     cdef Py_ssize_t i, j, pace, size = rows.d * <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t ahead = next_block(start, count), end = min(ahead + count, n)
@@ -148,39 +145,39 @@ cdef inline void dense_forward(
             prefetch(rows, order, start + i + j, n, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
         pace = ask_later(rows, order, spread, ahead + i // 2, end, x, later)
-        four_dots(x, columns.width, shift, scaled, later, pace, sums)
-        for j in range(min(GROUP, count - i)):
-            z[i + j] = sums[j] + intercept
+        four_dots(x, columns.width, shift, scaled, intercept, later, pace, z + i)
         i += GROUP
 
 
 cdef inline void dense_backward(
     const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
-    const real* z, bint fresh, const Columns* columns, real* g,
+    real* z, bint fresh, const Columns* columns, real* g,
 ) noexcept nogil:
-    """g (d,) += rows' z; <- if fresh. These rows are in cache, so memory would have nothing to do:
-    some of those that come next are fetched meanwhile."""
+    """g (d,) += rows' z; <- if fresh. z: as dense_forward left it, in whole GROUPs. These rows are
+    in cache, so memory would have nothing to do: some of those that come next are fetched
+    meanwhile."""
     cdef const real* inv_scale = <const real*> rows.inv_scale
     cdef const real* shift = <const real*> columns.shift if rows.shift != NULL else NULL
     cdef real* sum = <real*> columns.sum
     cdef const real* x[GROUP]
     cdef const char* later[FOUR_LATER]
-    cdef real parts[GROUP]
     cdef real back
     cdef Py_ssize_t i, j, pace, size = rows.d * <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t ahead = next_block(start, count), end = min(ahead + count, n)
     cdef bint spread = spread_out(order, size)
     cdef bint fetch = order == NULL and not spread and size < LONG_ROW
     memset(sum, 0, columns.width * sizeof(real))
+    i = count
+    while i % GROUP:
+        z[i] = 0
+        i += 1
     i = 0
     while i < count:
-        for j in range(GROUP if fetch else 0):
-            ask_for(rows, start + count + i + j, n, <real> 0)
+        if fetch:
+            ask_for(rows, start + count + i, n, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
         pace = ask_later(rows, order, spread, ahead + (count + i + 3) // 4 * 2, end, x, later)
-        for j in range(GROUP):
-            parts[j] = z[i + j] if i + j < count else 0
-        four_back(x, columns.width, shift, parts, later, pace, sum)
+        four_back(x, columns.width, shift, z + i, later, pace, sum)
         i += GROUP
     for j in range(rows.d):
         back = sum[j] * inv_scale[j] if inv_scale != NULL else sum[j]

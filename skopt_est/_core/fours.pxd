@@ -7,9 +7,7 @@ from skopt_est._core.types cimport real
 
 cdef extern from *:
     r"""
-    /* four_dots: the products of four rows, shifted if `centred`, with w. Vectors are summed two by
-     * two: interleaving the first halves of two and their second halves, and adding both, leaves
-     * half as many.
+    /* four_dots: sums <- the products of four rows, shifted if `centred`, with w, plus start.
      * four_back: sum += the rows, so shifted, times z.
      * fours_column: z (m,) <- rows a (m, d) w + start, four at a time. A last vector of each row
      * overlaps the one before, where w counts as zero, so that no row reads another one. d: a
@@ -32,11 +30,11 @@ cdef extern from *:
     #if TILE_BYTES == 0
     #define FOUR_FUNCTIONS(T, F) \
     TILE_INLINE void fours_dots##F( \
-            const T **x, ptrdiff_t width, const T *shift, const T *w, const char **later, \
-            ptrdiff_t pace, T *sums) { \
+            const T **x, ptrdiff_t width, const T *shift, const T *w, T start, \
+            const char **later, ptrdiff_t pace, T *sums) { \
         (void) later, (void) pace; \
         for (int i = 0; i < 4; i++) { \
-            T sum = 0; \
+            T sum = start; \
             for (ptrdiff_t j = 0; j < width; j++) \
                 sum += (x[i][j] - (shift != NULL ? shift[j] : 0)) * w[j]; \
             sums[i] = sum; \
@@ -77,45 +75,94 @@ cdef extern from *:
             step(F) \
         }
     #define FOUR_AT(F, x) (*(const tile_vector##F *) (x + i))
+    /* sum += x y, where x is a row less its mean: the row is an operand of the subtraction. */
+    #define FOUR_ADD(F, sum, row, y) { \
+        if (centred) { \
+            tile_vector##F less = mean - FOUR_AT(F, row); \
+            TILE_KEEP(less); \
+            sum -= less * y; \
+        } else \
+            sum += FOUR_AT(F, row) * y; \
+        TILE_KEEP(sum); \
+    }
     #define FOUR_DOTS(F) { \
         tile_vector##F v = FOUR_AT(F, w); \
         if (centred) \
             mean = FOUR_AT(F, shift); \
-        p += (FOUR_AT(F, a) - mean) * v; \
-        q += (FOUR_AT(F, b) - mean) * v; \
-        r += (FOUR_AT(F, c) - mean) * v; \
-        s += (FOUR_AT(F, e) - mean) * v; \
+        FOUR_ADD(F, p, a, v) \
+        FOUR_ADD(F, q, b, v) \
+        FOUR_ADD(F, r, c, v) \
+        FOUR_ADD(F, s, e, v) \
     }
-    #define FOUR_SUMS(F) \
-        p = TILE_HALVE(F, p, q); \
-        r = TILE_HALVE(F, r, s); \
-        if (LANES == 2) { \
-            sums[0] = p[0], sums[1] = p[1], sums[2] = r[0], sums[3] = r[1]; \
-        } else { \
-            p = TILE_HALVE(F, p, r); \
-            TILE_UNROLL for (int n = 4; n < LANES; n *= 2) \
-                p = TILE_HALVE(F, p, p); \
-            sums[0] = p[0], sums[2] = p[PART], sums[1] = p[2 * PART], sums[3] = p[3 * PART]; \
-        }
+    /* to <- the sums across p, q, r and s, plus start. Interleaving the first elements of each 16
+     * bytes of two vectors and the last ones, and adding both, leaves half as many to add. */
+    #if TILE_BYTES == 64
+    #define FOUR_FIRSTf 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
+    #define FOUR_LASTf 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
+    #define FOUR_FIRST 0, 8, 2, 10, 4, 12, 6, 14
+    #define FOUR_LAST 1, 9, 3, 11, 5, 13, 7, 15
+    #define FOUR_FOLDf(p) \
+        p += TILE_SHUFFLE(f, p, p, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15); \
+        p += TILE_SHUFFLE(f, p, p, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
+    #define FOUR_JOIN(p, r) \
+        p = TILE_SHUFFLE(, p, r, 0, 1, 8, 9, 2, 3, 10, 11) + \
+            TILE_SHUFFLE(, p, r, 4, 5, 12, 13, 6, 7, 14, 15); \
+        p += TILE_SHUFFLE(, p, p, 4, 5, 6, 7, 4, 5, 6, 7);
+    #elif TILE_BYTES == 32
+    #define FOUR_FIRSTf 0, 8, 1, 9, 4, 12, 5, 13
+    #define FOUR_LASTf 2, 10, 3, 11, 6, 14, 7, 15
+    #define FOUR_FIRST 0, 4, 2, 6
+    #define FOUR_LAST 1, 5, 3, 7
+    #define FOUR_FOLDf(p) p += TILE_SHUFFLE(f, p, p, 4, 5, 6, 7, 4, 5, 6, 7);
+    #define FOUR_JOIN(p, r) \
+        p = TILE_SHUFFLE(, p, r, 0, 1, 4, 5) + TILE_SHUFFLE(, p, r, 2, 3, 6, 7);
+    #else
+    #define FOUR_FIRSTf 0, 4, 1, 5
+    #define FOUR_LASTf 2, 6, 3, 7
+    #define FOUR_FIRST 0, 2
+    #define FOUR_LAST 1, 3
+    #define FOUR_FOLDf(p)
+    #define FOUR_JOIN(p, r)
+    #endif
+    #define FOUR_HALVE(F, x, y) \
+        (TILE_SHUFFLE(F, x, y, FOUR_FIRST##F) + TILE_SHUFFLE(F, x, y, FOUR_LAST##F))
+    #define FOUR_SUMSf(to, start) \
+        p = FOUR_HALVE(f, p, r); \
+        q = FOUR_HALVE(f, q, s); \
+        p = FOUR_HALVE(f, p, q); \
+        FOUR_FOLDf(p) \
+        p += start; \
+        memcpy(to, &p, 4 * sizeof(float));
+    #define FOUR_SUMS(to, start) \
+        p = FOUR_HALVE(, p, q); \
+        r = FOUR_HALVE(, r, s); \
+        if (TILE_BYTES == 16) { \
+            r += start; \
+            memcpy((to) + 2, &r, 2 * sizeof(double)); \
+        } \
+        FOUR_JOIN(p, r) \
+        p += start; \
+        memcpy(to, &p, (TILE_BYTES == 16 ? 2 : 4) * sizeof(double));
     #define FOUR_BACK(F) { \
+        tile_vector##F all = FOUR_AT(F, sum); \
         if (centred) \
             mean = FOUR_AT(F, shift); \
-        *(tile_vector##F *) (sum + i) += \
-            (z0 * (FOUR_AT(F, a) - mean) + z1 * (FOUR_AT(F, b) - mean)) + \
-            (z2 * (FOUR_AT(F, c) - mean) + z3 * (FOUR_AT(F, e) - mean)); \
+        FOUR_ADD(F, all, a, z0) \
+        FOUR_ADD(F, all, b, z1) \
+        FOUR_ADD(F, all, c, z2) \
+        FOUR_ADD(F, all, e, z3) \
+        *(tile_vector##F *) (sum + i) = all; \
     }
-    #define TILE_HALVE(F, x, y) \
-        (TILE_SHUFFLE(F, x, y, TILE_LOW##F) + TILE_SHUFFLE(F, x, y, TILE_HIGH##F))
     #define FOUR_FUNCTIONS(T, F) \
     TILE_INLINE void fours_dots_as##F( \
-            const T **x, ptrdiff_t width, const T *shift, const T *w, const char **later, \
-            ptrdiff_t pace, T *sums, int centred) { \
+            const T **x, ptrdiff_t width, const T *shift, const T *w, T start, \
+            const char **later, ptrdiff_t pace, T *sums, int centred) { \
         (void) later, (void) pace; \
-        enum { LANES = sizeof(tile_vector##F) / sizeof(T), PART = LANES / 4 }; \
+        enum { LANES = sizeof(tile_vector##F) / sizeof(T) }; \
         const T *a = x[0], *b = x[1], *c = x[2], *e = x[3]; \
         tile_vector##F p = {0}, q = {0}, r = {0}, s = {0}, mean = {0}; \
         FOUR_WALK(T, F, FOUR_DOTS) \
-        FOUR_SUMS(F) \
+        FOUR_SUMS##F(sums, start) \
     } \
     TILE_INLINE void fours_back_as##F( \
             const T **x, ptrdiff_t width, const T *shift, const T *z, const char **later, \
@@ -128,12 +175,12 @@ cdef extern from *:
         FOUR_WALK(T, F, FOUR_BACK) \
     } \
     TILE_INLINE void fours_dots##F( \
-            const T **x, ptrdiff_t width, const T *shift, const T *w, const char **later, \
-            ptrdiff_t pace, T *sums) { \
+            const T **x, ptrdiff_t width, const T *shift, const T *w, T start, \
+            const char **later, ptrdiff_t pace, T *sums) { \
         if (shift != NULL) \
-            fours_dots_as##F(x, width, shift, w, later, pace, sums, 1); \
+            fours_dots_as##F(x, width, shift, w, start, later, pace, sums, 1); \
         else \
-            fours_dots_as##F(x, width, shift, w, later, pace, sums, 0); \
+            fours_dots_as##F(x, width, shift, w, start, later, pace, sums, 0); \
     } \
     TILE_INLINE void fours_back##F( \
             const T **x, ptrdiff_t width, const T *shift, const T *z, const char **later, \
@@ -145,7 +192,7 @@ cdef extern from *:
     } \
     TILE_INLINE void fours_column##F( \
             const T *rows, ptrdiff_t m, ptrdiff_t d, const T *w, T start, T *z) { \
-        enum { LANES = sizeof(tile_vector##F) / sizeof(T), PART = LANES / 4, centred = 0 }; \
+        enum { LANES = sizeof(tile_vector##F) / sizeof(T), centred = 0 }; \
         const ptrdiff_t whole = d / LANES * LANES, end = d - LANES; \
         const T *const shift = NULL; \
         T sums[4], w_of_rest[LANES]; \
@@ -160,18 +207,15 @@ cdef extern from *:
             for (ptrdiff_t i = 0; i < whole; i += LANES) \
                 FOUR_DOTS(F) \
             if (whole < d) { \
-                p += *(const tile_vector##F *) (a + end) * rest; \
-                q += *(const tile_vector##F *) (b + end) * rest; \
-                r += *(const tile_vector##F *) (c + end) * rest; \
-                s += *(const tile_vector##F *) (e + end) * rest; \
+                const ptrdiff_t i = end; \
+                FOUR_ADD(F, p, a, rest) \
+                FOUR_ADD(F, q, b, rest) \
+                FOUR_ADD(F, r, c, rest) \
+                FOUR_ADD(F, s, e, rest) \
             } \
-            FOUR_SUMS(F) \
-            if (left > 3) { \
-                TILE_UNROLL for (int k = 0; k < 4; k++) \
-                    z[row + k] = sums[k] + start; \
-            } else \
-                for (int k = 0; k < left; k++) \
-                    z[row + k] = sums[k] + start; \
+            FOUR_SUMS##F(left > 3 ? z + row : sums, start) \
+            for (int k = 0; left < 4 && k < left; k++) \
+                z[row + k] = sums[k]; \
         } \
     }
     #endif
@@ -181,10 +225,10 @@ cdef extern from *:
     enum:
         FOUR_LATER
     void fours_dotsf(
-        const float** x, Py_ssize_t width, const float* shift, const float* w,
+        const float** x, Py_ssize_t width, const float* shift, const float* w, float start,
         const char** later, Py_ssize_t pace, float* sums) noexcept nogil
     void fours_dots(
-        const double** x, Py_ssize_t width, const double* shift, const double* w,
+        const double** x, Py_ssize_t width, const double* shift, const double* w, double start,
         const char** later, Py_ssize_t pace, double* sums) noexcept nogil
     void fours_backf(
         const float** x, Py_ssize_t width, const float* shift, const float* z,
@@ -201,13 +245,13 @@ cdef extern from *:
 
 
 cdef inline void four_dots(
-    const real** x, Py_ssize_t width, const real* shift, const real* w, const char** later,
-    Py_ssize_t pace, real* sums
+    const real** x, Py_ssize_t width, const real* shift, const real* w, real start,
+    const char** later, Py_ssize_t pace, real* sums
 ) noexcept nogil:
     if real is float:
-        fours_dotsf(x, width, shift, w, later, pace, sums)
+        fours_dotsf(x, width, shift, w, start, later, pace, sums)
     else:
-        fours_dots(x, width, shift, w, later, pace, sums)
+        fours_dots(x, width, shift, w, start, later, pace, sums)
 
 
 cdef inline void four_back(

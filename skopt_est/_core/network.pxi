@@ -101,7 +101,13 @@ cdef class Scratch:
         rows = max(rows, 16)
         if network.n_layers > 1:
             rows = max(LAYERS_ELEMENTS // (data.d + 2 * sum(widths)), BLOCK_ROWS)
-        rows = min(rows, 4 * BLOCK_ROWS if network.n_layers > 1 else BLOCK_ROWS, max(data.n, 1))
+        rows = min(rows, 4 * BLOCK_ROWS if network.n_layers > 1 else BLOCK_ROWS)
+        if self.in_place:
+            # Whole groups of rows, and whole vectors of losses.
+            lanes = whole_vectors(GROUP, data.dtype.itemsize)
+            rows = min(rows // lanes * lanes, max(data.n + lanes - 1, lanes) // lanes * lanes)
+        else:
+            rows = min(rows, max(data.n, 1))
         if network.units[0] != data.d:
             raise ValueError(f"the rows have {data.d} columns, the model {network.units[0]} inputs")
         data._check_outputs(k)

@@ -121,6 +121,8 @@ cdef extern from *:
         row *= SGD_AT(F, factor); \
         product += row * moved; \
         overlap += row * SGD_AT(F, following); \
+        TILE_KEEP(product); \
+        TILE_KEEP(overlap); \
     }
     #define SGD_AHEAD(T, F) \
     TILE_INLINE void sgd_ahead##F( \

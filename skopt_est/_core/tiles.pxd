@@ -57,6 +57,20 @@ cdef extern from *:
     /* What rows are padded to, so that loops over them have no rest. */
     #define TILE_WHOLE (TILE_BYTES ? TILE_BYTES : 64)
 
+    /* Ends what the compiler may reorder: sums of products stay chains of multiply-adds, in the order
+     * in which they are written. Reordered, two products and a sum are three instructions, not two. */
+    #if !defined(__GNUC__) || TILE_BYTES == 0
+    #define TILE_KEEP(v)
+    #elif defined(__AVX512F__)
+    #define TILE_KEEP(v) __asm__("" : "+v"(v))
+    #elif defined(__SSE2__)
+    #define TILE_KEEP(v) __asm__("" : "+x"(v))
+    #elif defined(__aarch64__)
+    #define TILE_KEEP(v) __asm__("" : "+w"(v))
+    #else
+    #define TILE_KEEP(v)
+    #endif
+
     /* A square of as many rows as a vector has elements is transposed by interleaving the first
      * half of the rows with the second, log2 times. TILE_LOW: that of the vectors' first halves. */
     #if TILE_BYTES == 64
