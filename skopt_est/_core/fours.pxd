@@ -60,20 +60,22 @@ cdef extern from *:
         } \
     }
     #else
-    /* `step` for the vectors from j on: those of a whole line, or of what is left of a row. */
+    /* `step` for each vector of a row, whose place is i: two by two, if a line has more than one,
+     * so that sums can come in two chains, as one is waited for in long rows. */
     #define FOUR_WALK(T, F, step) \
         ptrdiff_t j = 0; \
         for (; j + FOUR_LINE(T) <= width; j += FOUR_LINE(T)) { \
             FOUR_ASK(T) \
-            TILE_UNROLL for (ptrdiff_t i = j; i < j + FOUR_LINE(T); i += LANES) \
-                step(F) \
+            TILE_UNROLL for (ptrdiff_t k = j; k < j + FOUR_LINE(T); k += 2 * LANES) { \
+                step(F, 0, k) \
+                if (LANES < FOUR_LINE(T)) \
+                    step(F, 1, k + LANES) \
+            } \
         } \
         if (j < width) \
             FOUR_ASK(T) \
-        for (; j < width; j += LANES) { \
-            const ptrdiff_t i = j; \
-            step(F) \
-        }
+        for (; j < width; j += LANES) \
+            step(F, 0, j)
     #define FOUR_AT(F, x) (*(const tile_vector##F *) (x + i))
     /* sum += x y, where x is a row less its mean: the row is an operand of the subtraction. */
     #define FOUR_ADD(F, sum, row, y) { \
@@ -85,14 +87,15 @@ cdef extern from *:
             sum += FOUR_AT(F, row) * y; \
         TILE_KEEP(sum); \
     }
-    #define FOUR_DOTS(F) { \
+    #define FOUR_DOTS(F, n, at) { \
+        const ptrdiff_t i = at; \
         tile_vector##F v = FOUR_AT(F, w); \
         if (centred) \
             mean = FOUR_AT(F, shift); \
-        FOUR_ADD(F, p, a, v) \
-        FOUR_ADD(F, q, b, v) \
-        FOUR_ADD(F, r, c, v) \
-        FOUR_ADD(F, s, e, v) \
+        FOUR_ADD(F, p##n, a, v) \
+        FOUR_ADD(F, q##n, b, v) \
+        FOUR_ADD(F, r##n, c, v) \
+        FOUR_ADD(F, s##n, e, v) \
     }
     /* to <- the sums across p, q, r and s, plus start. Interleaving the first elements of each 16
      * bytes of two vectors and the last ones, and adding both, leaves half as many to add. */
@@ -143,15 +146,17 @@ cdef extern from *:
         FOUR_JOIN(p, r) \
         p += start; \
         memcpy(to, &p, (TILE_BYTES == 16 ? 2 : 4) * sizeof(double));
-    #define FOUR_BACK(F) { \
-        tile_vector##F all = FOUR_AT(F, sum); \
+    /* Of the sum in memory the next rows wait for one addition only. */
+    #define FOUR_BACK(F, n, at) { \
+        const ptrdiff_t i = at; \
+        tile_vector##F all = {0}; \
         if (centred) \
             mean = FOUR_AT(F, shift); \
         FOUR_ADD(F, all, a, z0) \
         FOUR_ADD(F, all, b, z1) \
         FOUR_ADD(F, all, c, z2) \
         FOUR_ADD(F, all, e, z3) \
-        *(tile_vector##F *) (sum + i) = all; \
+        *(tile_vector##F *) (sum + i) += all; \
     }
     #define FOUR_FUNCTIONS(T, F) \
     TILE_INLINE void fours_dots_as##F( \
@@ -160,8 +165,10 @@ cdef extern from *:
         (void) later, (void) pace; \
         enum { LANES = sizeof(tile_vector##F) / sizeof(T) }; \
         const T *a = x[0], *b = x[1], *c = x[2], *e = x[3]; \
-        tile_vector##F p = {0}, q = {0}, r = {0}, s = {0}, mean = {0}; \
+        tile_vector##F p0 = {0}, q0 = {0}, r0 = {0}, s0 = {0}, mean = {0}; \
+        tile_vector##F p1 = {0}, q1 = {0}, r1 = {0}, s1 = {0}; \
         FOUR_WALK(T, F, FOUR_DOTS) \
+        tile_vector##F p = p0 + p1, q = q0 + q1, r = r0 + r1, s = s0 + s1; \
         FOUR_SUMS##F(sums, start) \
     } \
     TILE_INLINE void fours_back_as##F( \
@@ -203,16 +210,17 @@ cdef extern from *:
             const ptrdiff_t left = m - row; \
             const T *a = rows + row * d, *b = left > 1 ? a + d : a; \
             const T *c = left > 2 ? b + d : a, *e = left > 3 ? c + d : a; \
-            tile_vector##F p = {0}, q = {0}, r = {0}, s = {0}, mean = {0}; \
-            for (ptrdiff_t i = 0; i < whole; i += LANES) \
-                FOUR_DOTS(F) \
+            tile_vector##F p0 = {0}, q0 = {0}, r0 = {0}, s0 = {0}, mean = {0}; \
+            for (ptrdiff_t j = 0; j < whole; j += LANES) \
+                FOUR_DOTS(F, 0, j) \
             if (whole < d) { \
                 const ptrdiff_t i = end; \
-                FOUR_ADD(F, p, a, rest) \
-                FOUR_ADD(F, q, b, rest) \
-                FOUR_ADD(F, r, c, rest) \
-                FOUR_ADD(F, s, e, rest) \
+                FOUR_ADD(F, p0, a, rest) \
+                FOUR_ADD(F, q0, b, rest) \
+                FOUR_ADD(F, r0, c, rest) \
+                FOUR_ADD(F, s0, e, rest) \
             } \
+            tile_vector##F p = p0, q = q0, r = r0, s = s0; \
             FOUR_SUMS##F(left > 3 ? z + row : sums, start) \
             for (int k = 0; left < 4 && k < left; k++) \
                 z[row + k] = sums[k]; \

@@ -199,7 +199,7 @@ cdef inline double rows_ahead(
     cdef Py_ssize_t s, j, row, first = start, vectors = padded.vectors
     cdef Py_ssize_t width = elements(vectors, <real> 0)
     cdef double total = 0
-    cdef real weight, step, z, b = 0
+    cdef real weight, step, z, b = 0, moves
     cdef real told[AT_ONCE]
     cdef real pq[2]
     cdef real* w = <real*> padded.w
@@ -220,8 +220,9 @@ cdef inline double rows_ahead(
         factor[j] = 1 / (<real> 1 + eta * l2[j])
     if intercept:
         b = bias[0]
+    moves = 1 if intercept else 0
     load(rows, order[start], padded, a)
-    z = padded_dot(a, w, vectors)
+    z = padded_dot(a, w, vectors) + b
     if start + 1 < stop:
         load(rows, order[start + 1], padded, following)
         for j in range(elements(vectors, <real> 0)):
@@ -234,11 +235,11 @@ cdef inline double rows_ahead(
         prefetch_number(targets, order, s, n)
         prefetch_number(weights, order, s, n)
         weight = scale * weights[row] if weights != NULL else scale
-        told[s - first] = z + b
-        step = eta * weight * gradient_alone(loss, targets[row], z + b, param)
-        z = pq[0] - step * pq[1]
-        if intercept:
-            b -= step
+        told[s - first] = z
+        step = eta * weight * gradient_alone(loss, targets[row], z, param)
+        # the intercept is a column of ones
+        z = (pq[0] + b) - step * (pq[1] + moves)
+        b -= step * moves
         # in the last two steps some row, for a product that nothing needs
         x = whole(rows, order[min(s + 2, stop - 1)], padded, <real> 0)
         later = <const char*> x

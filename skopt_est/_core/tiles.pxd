@@ -57,8 +57,8 @@ cdef extern from *:
     /* What rows are padded to, so that loops over them have no rest. */
     #define TILE_WHOLE (TILE_BYTES ? TILE_BYTES : 64)
 
-    /* Ends what the compiler may reorder: sums of products stay chains of multiply-adds, in the order
-     * in which they are written. Reordered, two products and a sum are three instructions, not two. */
+    /* Ends what the compiler may reorder: sums of products stay chains of multiply-adds as they are
+     * written. Reordered, two of them are two products and two sums, in three instructions. */
     #if !defined(__GNUC__) || TILE_BYTES == 0
     #define TILE_KEEP(v)
     #elif defined(__AVX512F__)

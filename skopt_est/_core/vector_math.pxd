@@ -13,6 +13,7 @@
 #   vlogistic   2.5    2.5    2.0 but for x around -17 (-37); 0 from x = -88.8 (-709.8) down
 #   verf        3.1    3.0
 #   vlog1p      1.4    1.7    only for 0 <= x <= 1, as in softplus
+#   vexp1       2.4    2.6    of one number, between limits
 #
 # |vtanh|, |verf| and vlogistic never exceed 1. A NaN gives a NaN.
 from skopt_est._core.types cimport real
@@ -241,7 +242,40 @@ cdef extern from *:
     #define VM_NO_HOLD
     #endif
 
-    /* vm_exp1: exp(x) for -87 <= x <= 88 (-708, 709), the nearest of these beyond. */
+    /* (exp(r) - 1 - r) / r^2 again, as low + high square^2: short chains side by side. */
+    #define VM_ALONE_TAILf(r, square, low, high) \
+        low = r * 0.166666657f + 0.5f; \
+        high = r * 0.00833338965f + 0.0416663624f; \
+        VM_HOLD(low); \
+        VM_HOLD(high); \
+        low += high * square; \
+        high = r * 0.000198458773f + 0.00139406172f; \
+        VM_HOLD(low); \
+        VM_HOLD(high);
+    #define VM_ALONE_TAIL(r, square, low, high) \
+        double third = r * 2.7557244400156979e-06 + 2.4801587172635463e-05; \
+        double fourth = r * 2.5108969003583955e-08 + 2.7557402584575913e-07; \
+        low = r * 0.16666666666666677 + 0.5; \
+        high = r * 0.0083333333333217002 + 0.041666666666666512; \
+        VM_HOLD(low); \
+        VM_HOLD(high); \
+        VM_HOLD(third); \
+        VM_HOLD(fourth); \
+        low += high * square; \
+        high = r * 0.00019841269885942622 + 0.0013888888888962309; \
+        VM_HOLD(high); \
+        high += third * square; \
+        fourth += square * 2.0875339561130014e-09; \
+        third = square * square; \
+        VM_HOLD(low); \
+        VM_HOLD(high); \
+        VM_HOLD(third); \
+        VM_HOLD(fourth); \
+        high += fourth * third;
+
+    /* vm_exp1: exp(x) for -87 <= x <= 88 (-708, 709), the nearest of these beyond. What the long
+     * chain of the polynomial is multiplied by and added to is made beside it: scale (1 + r) +
+     * scale square (low + high square^2), where scale makes up for the low part of n log(2). */
     #ifdef VM_NO_HOLD
     #define VM_ALONE(T, UINT, F, LEAST, MOST) \
     VM_INLINE T vm_exp1##F(T x) { \
@@ -251,7 +285,7 @@ cdef extern from *:
     #else
     #define VM_ALONE(T, UINT, F, LEAST, MOST) \
     VM_INLINE T vm_exp1##F(T x) { \
-        T t, n, r, square, scale; \
+        T t, n, r, square, scale, low, high, times; \
         x = x < LEAST ? LEAST : x; \
         x = x > MOST ? MOST : x; \
         t = x * VM_LOG2E##F + VM_ROUND##F; \
@@ -260,13 +294,22 @@ cdef extern from *:
         VM_HOLD(n); \
         r = x - n * VM_LN2_HI##F; \
         VM_HOLD(r); \
-        r -= n * VM_LN2_LO##F; \
+        scale = vm_from_bits##F((vm_bits##F(t) + VM_BIAS##F) << VM_DIGITS##F); \
+        times = n * VM_LN2_LO##F; \
+        VM_HOLD(times); \
+        scale -= times * scale; \
+        VM_HOLD(scale); \
         square = r * r; \
         VM_HOLD(square); \
-        scale = vm_from_bits##F((vm_bits##F(t) + VM_BIAS##F) << VM_DIGITS##F); \
-        r += square * vm_exp_tail##F(r, square); \
+        VM_ALONE_TAIL##F(r, square, low, high) \
+        times = scale * square; \
+        VM_HOLD(times); \
+        r = scale * r + scale; \
         VM_HOLD(r); \
-        return scale * r + scale; \
+        r += times * low; \
+        VM_HOLD(r); \
+        times *= square * square; \
+        return r + times * high; \
     }
     #endif
 
