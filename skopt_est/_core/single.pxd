@@ -113,16 +113,17 @@ cdef extern from *:
     }
     #else
     #define SGD_AT(F, p) (*(const tile_vector##F *) ((p) + i))
-    #define SGD_STEP(F) { \
+    #define SGD_STEP(F, n, at) { \
+        const ptrdiff_t i = at; \
         tile_vector##F row = (SGD_AT(F, x) - SGD_AT(F, shift)) * SGD_AT(F, inv_scale); \
         tile_vector##F moved = (SGD_AT(F, w) - step * SGD_AT(F, a)) * SGD_AT(F, factor); \
         *(tile_vector##F *) (second + i) = row; \
         *(tile_vector##F *) (w + i) = moved; \
         row *= SGD_AT(F, factor); \
-        product += row * moved; \
-        overlap += row * SGD_AT(F, following); \
-        TILE_KEEP(product); \
-        TILE_KEEP(overlap); \
+        product##n += row * moved; \
+        overlap##n += row * SGD_AT(F, following); \
+        TILE_KEEP(product##n); \
+        TILE_KEEP(overlap##n); \
     }
     #define SGD_AHEAD(T, F) \
     TILE_INLINE void sgd_ahead##F( \
@@ -130,22 +131,25 @@ cdef extern from *:
             const T *inv_scale, const T *factor, T step, ptrdiff_t width, const char *later, \
             T *pq) { \
         enum { LANES = sizeof(tile_vector##F) / sizeof(T), LINE = 64 / sizeof(T) }; \
-        tile_vector##F product = {0}, overlap = {0}; \
+        tile_vector##F product0 = {0}, overlap0 = {0}, product1 = {0}, overlap1 = {0}; \
         ptrdiff_t j = 0; \
         for (; j + LINE <= width; j += LINE) { \
             skopt_prefetch(later + j * (ptrdiff_t) sizeof(T)); \
-            TILE_UNROLL for (ptrdiff_t i = j; i < j + LINE; i += LANES) \
-                SGD_STEP(F) \
+            TILE_UNROLL for (ptrdiff_t k = j; k < j + LINE; k += 2 * LANES) { \
+                SGD_STEP(F, 0, k) \
+                if (LANES < LINE) \
+                    SGD_STEP(F, 1, k + LANES) \
+            } \
         } \
         if (j < width) \
             skopt_prefetch(later + j * (ptrdiff_t) sizeof(T)); \
-        for (; j < width; j += LANES) { \
-            const ptrdiff_t i = j; \
-            SGD_STEP(F) \
-        } \
+        for (; j < width; j += LANES) \
+            SGD_STEP(F, 0, j) \
+        product0 += product1; \
+        overlap0 += overlap1; \
         pq[0] = pq[1] = 0; \
         TILE_UNROLL for (int i = 0; i < LANES; i++) \
-            pq[0] += product[i], pq[1] += overlap[i]; \
+            pq[0] += product0[i], pq[1] += overlap0[i]; \
     }
     #endif
     SGD_AHEAD(float, f)
