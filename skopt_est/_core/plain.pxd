@@ -85,12 +85,22 @@ cdef extern from *:
     PLAIN_PICK(PLAIN_VALUES, quad_vector, double, quad_bits, QUADS)
     #endif
 
+    /* Whether a lane is set, so that what only few groups need is left out in others. */
+    #if defined(__AVX__)
+    #define PLAIN_ANYf(lanes) _mm256_movemask_ps((__m256) (lanes))
+    #define PLAIN_ANY(lanes) _mm256_movemask_pd((__m256d) (lanes))
+    #else
+    #define PLAIN_ANYf(lanes) 1
+    #define PLAIN_ANY(lanes) 1
+    #endif
+
     /* plain_exp2: 2^x for x <= 0, to the rounding of x; 0 where it is not normal; NaN of a NaN;
      *     something for x > 0.
      * plain_log2p: log2(1 + x) for x >= 0, where x is 2 above / (below - above); finite for
      *     infinity, so that no steps of it are none. By the series of the inverse hyperbolic
      *     tangent of above / below; where x > 1, log2(2^k m) = k + log2(m) with 1 <= m < 2: 2^23
-     *     (2^52) and k in the bits below make a number. */
+     *     (2^52) and k in the bits below make a number.
+     * plain_series: that series. */
     #define PLAIN_KEEP(F, x, mask) ((quad_vector##F) ((quad_bits##F) (x) & (mask)))
     #define PLAIN_DIGITSf 0x4B000000
     #define PLAIN_DIGITS 0x4330000000000000
@@ -123,18 +133,21 @@ cdef extern from *:
             + ((quad_words##F) __builtin_convertvector(n, quad_bits##F) << VM_DIGITS##F)); \
         return PLAIN_KEEP(F, x, normal); \
     } \
+    QUAD_INLINE quad_vector##F plain_series##F(quad_vector##F above, quad_vector##F below) { \
+        quad_vector##F s = above / below, z = s * s; \
+        return (s + s + s * z * plain_atanh_tail##F(z)) * VM_LOG2E##F; \
+    } \
     QUAD_INLINE quad_vector##F plain_log2p##F( \
             quad_vector##F x, quad_vector##F above, quad_vector##F below) { \
         quad_bits##F big = (quad_bits##F) (x > 1), bits = (quad_bits##F) (x + 1); \
-        quad_vector##F k = (quad_vector##F) ((bits >> VM_DIGITS##F) | PLAIN_DIGITS##F); \
-        quad_vector##F m, s, z; \
+        quad_vector##F k = (quad_vector##F) ((bits >> VM_DIGITS##F) | PLAIN_DIGITS##F), m; \
+        if (!PLAIN_ANY##F(big)) \
+            return plain_series##F(above, below); \
         bits = (bits & ((((quad_bits##F) {0} + 1) << VM_DIGITS##F) - 1)) | PLAIN_ONE##F; \
         m = (quad_vector##F) bits; \
         above = (quad_vector##F) (((quad_bits##F) (m - 1) & big) | ((quad_bits##F) above & ~big)); \
         below = (quad_vector##F) (((quad_bits##F) (m + 1) & big) | ((quad_bits##F) below & ~big)); \
-        s = above / below; \
-        z = s * s; \
-        return (s + s + s * z * plain_atanh_tail##F(z)) * VM_LOG2E##F \
+        return plain_series##F(above, below) \
             + PLAIN_KEEP(F, k - PLAIN_OFFSET##F, big); \
     } \
     /* The first n of a vector, which may be all that is there. */ \
@@ -175,9 +188,12 @@ cdef extern from *:
      * gradient, nor where it is an overflow of inv_scale^2 times none or over another. */ \
     QUAD_INLINE quad_vector##F plain_shrinking##F( \
             quad_vector##F inv_scale, quad_vector##F G, T ridge, T eps) { \
-        quad_vector##F q = plain_root##F(G) + eps, k = ridge * (inv_scale * inv_scale), x = k / q; \
-        return PLAIN_KEEP(F, plain_log2p##F(x, k, k + (q + q)), \
-                          (quad_bits##F) (G != 0) & (quad_bits##F) (x == x)); \
+        quad_vector##F q = plain_root##F(G) + eps, k = ridge * (inv_scale * inv_scale), x; \
+        quad_bits##F summed = (quad_bits##F) (G != 0); \
+        if (!PLAIN_ANY##F(~(quad_bits##F) (k <= q))) \
+            return PLAIN_KEEP(F, plain_series##F(k, k + (q + q)), summed); \
+        x = k / q; \
+        return PLAIN_KEEP(F, plain_log2p##F(x, k, k + (q + q)), summed & (quad_bits##F) (x == x)); \
     } \
     /* Returns the sum of x w, x the values in the units of training and w the weights after `now` \
      * steps; both, and the rest of the quads, go to parts (groups, PLAIN_PARTS, features of a \

@@ -16,6 +16,7 @@ cdef extern from *:
     typedef struct {
         double now, eps, ratio, log_ratio, log_decay_1, log_decay_2, tail_now, tiny;
         double move, final, turn, log_turn, even;   /* see missed in cells.pxd */
+        int ratio_is_decays;    /* ratio is that of the moments' decays, the second's by its root */
     } plain_absent;
     typedef struct { double beta_1, beta_2, eta, eta_m, root, eps, tiny, tail; } plain_adam;
 
@@ -26,8 +27,8 @@ cdef extern from *:
     #define PLAIN_TURNS 1.005   /* nearer to 1, moves count whose rates are another's */
     #define PLAIN_ADAM(T, F) \
     QUAD_INLINE quad_vector##F plain_decay##F( \
-            quad_vector##F moment, quad_vector##F away, T exponent, T tiny) { \
-        moment *= plain_exp2##F(away * exponent); \
+            quad_vector##F moment, quad_vector##F decay, T tiny) { \
+        moment *= decay; \
         return PLAIN_KEEP(F, moment, (quad_bits##F) ((moment >= tiny) | (moment <= -tiny) \
                                                      | (moment != moment))); \
     } \
@@ -49,19 +50,24 @@ cdef extern from *:
         quad_vector##F growth = plain_log2p##F(y, y, y + 2); \
         quad_vector##F kept = plain_exp2##F(-away * growth); \
         quad_vector##F decayed = plain_exp2##F(away * (T) absent->log_ratio); \
-        quad_vector##F turned = plain_exp2##F(-away * (growth + (T) absent->log_turn)); \
+        quad_vector##F root = plain_exp2##F(away * (T) (0.5 * absent->log_decay_2)); \
+        quad_vector##F decay = decayed * root, trailing = {0}; \
         quad_vector##F leading = (part[7] - decayed * (T) absent->tail_now) \
             * ((T) (1 - absent->ratio) * (kept - decayed)); \
-        quad_vector##F trailing = decayed * (T) absent->final * (1 - turned); \
         quad_vector##F below = (1 - ratio) * (1 - decayed); \
         quad_bits##F missed = (quad_bits##F) (away > 0); \
         quad_bits##F outrun = (quad_bits##F) (ratio > (T) 0.999); \
+        if (!absent->ratio_is_decays) \
+            decay = plain_exp2##F(away * (T) absent->log_decay_1); \
+        if (PLAIN_ANY##F(outrun)) \
+            trailing = decayed * (T) absent->final \
+                * (1 - plain_exp2##F(-away * (growth + (T) absent->log_turn))); \
         way = PLAIN_KEEP(F, trailing, outrun) + PLAIN_KEEP(F, leading, ~outrun); \
         below = PLAIN_KEEP(F, turns - 1, outrun) + PLAIN_KEEP(F, below, ~outrun); \
         way *= m / (below * (plain_root##F(v) + (T) absent->eps)); \
         part[0] = kept * part[0] - PLAIN_KEEP(F, way, missed & (quad_bits##F) (m != 0)); \
-        part[4] = plain_decay##F(m, away, (T) absent->log_decay_1, (T) absent->tiny); \
-        part[5] = plain_decay##F(v, away, (T) absent->log_decay_2, (T) absent->tiny); \
+        part[4] = plain_decay##F(m, decay, (T) absent->tiny); \
+        part[5] = plain_decay##F(v, root * root, (T) absent->tiny); \
         return (outrun & missed & ~((quad_bits##F) (turns > (T) PLAIN_TURNS) \
                                     & (quad_bits##F) (away <= (T) absent->even))) \
             | (quad_bits##F) (kept != kept); \
@@ -170,6 +176,7 @@ cdef extern from *:
     ctypedef struct plain_absent:
         double now, eps, ratio, log_ratio, log_decay_1, log_decay_2, tail_now, tiny
         double move, final, turn, log_turn, even
+        int ratio_is_decays
     ctypedef struct plain_adam:
         double beta_1, beta_2, eta, eta_m, root, eps, tiny, tail
     bint plain_adam_forwardf(
