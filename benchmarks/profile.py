@@ -27,10 +27,13 @@ from typing import Any
 import skopt_est
 from benchmarks import epochs_dense, epochs_sparse, mlp, problems, profile_samples, report, timing
 
-LINEAR = (("100k x 20 float32", "adagrad b1"), ("100k x 100 float64", "sgd b1"))
+LINEAR = (("100k x 20 float32", "adagrad b1"),)
+LINEAR += tuple(("100k x 100 float64", solver) for solver in ("sgd b1", "gd"))
 LINEAR += tuple(("1M x 28 float64", solver) for solver in ("sgd b1", "adagrad b1", "gd"))
 NETWORKS = ("50k x 20, (100), b200", "50k x 100, (256, 256, 256), b1024")
-WORDS = "CSR 20k x 100k, 50 a row, as words"
+ALIKE, WORDS = "CSR 20k x 100k, 50 a row", "CSR 20k x 100k, 50 a row, as words"
+SPARSE = tuple((case, solver) for case in (ALIKE, WORDS) for solver in ("sgd", "adagrad"))
+SPARSE += ((WORDS, "adam"),)
 LINEAR_PREDICTION = "linear prediction, 100k x 20 float32"
 NETWORK_PREDICTION = "network prediction, 100k x 20 float32, (100)"
 
@@ -42,8 +45,8 @@ def logistic(case: str, solver: str) -> Callable[[], Any]:
     return partial(epochs_dense.logistic_regression, X, y, epochs, **epochs_dense.OURS[solver])
 
 
-def words(solver: str) -> Callable[[], Any]:
-    *shape, zipf = epochs_sparse.CASES[WORDS]
+def sparse(case: str, solver: str) -> Callable[[], Any]:
+    *shape, zipf = epochs_sparse.CASES[case]
     X, y = problems.csr(*shape, zipf=zipf)
     rate = epochs_sparse.SOLVERS[solver] or "auto"
     params = {"solver": solver, "batch_size": 1, "learning_rate_init": rate}
@@ -64,7 +67,7 @@ def prediction(model: Any) -> Callable[[], Any]:
 CASES: dict[str, Callable[[], Callable[[], Any]]] = {
     **{f"{case}, {solver}": partial(logistic, case, solver) for case, solver in LINEAR},
     **{case: partial(network, case) for case in NETWORKS},
-    **{f"{WORDS}, {solver} b1": partial(words, solver) for solver in ("adam", "adagrad")},
+    **{f"{case}, {solver} b1": partial(sparse, case, solver) for case, solver in SPARSE},
     LINEAR_PREDICTION: partial(prediction, skopt_est.LogisticRegression(max_iter=5)),
     NETWORK_PREDICTION: partial(prediction, skopt_est.MLPClassifier((100,), max_iter=2)),
 }

@@ -74,7 +74,8 @@ def test_one_column_lets_no_row_see_another(build, d, dtype):
         Z[i] = X[i]
         got = build.predict(Z, [W], [b], [])
         # rows shorter than a vector may be summed in one way by fours and in another alone
-        np.testing.assert_allclose(got[i], want[i], TOLERANCE[dtype])
+        tolerance = TOLERANCE[dtype] if X[i].nbytes < 64 else 0
+        np.testing.assert_allclose(got[i], want[i], tolerance)
         assert np.isnan(np.delete(got, i)).all()
 
 

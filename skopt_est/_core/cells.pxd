@@ -42,6 +42,7 @@ cdef struct Cells:
     # Adam without L1, one row a step: see plain_adam.pxd
     bint plain_adam
     double log_ratio, log_decay_1, log_decay_2      # to base 2
+    bint ratio_is_decays        # that of the moments' decays, the second's by its root
     void* columns[QUADS_MOST * QUAD]    # where the numbers of a cell go
 
 
@@ -238,8 +239,7 @@ cdef inline void missed(
     cdef double move = 0, before = absent.move, x = 0, turn = absent.turn
     absent.now, absent.ratio, absent.log_ratio = now, steps.ratio, cells.log_ratio
     absent.log_decay_1, absent.log_decay_2 = cells.log_decay_1, cells.log_decay_2
-    absent.ratio_is_decays = fabs(
-        cells.log_ratio - (cells.log_decay_1 - 0.5 * cells.log_decay_2)) < 1e-14
+    absent.ratio_is_decays = cells.ratio_is_decays
     absent.eps = h.epsilon / steps.coefficients[max(now - 1, 0) * N_COEFFICIENTS + 2]
     absent.tail_now, absent.tiny = steps.tail[now], tiny(like)
     if now > 0:

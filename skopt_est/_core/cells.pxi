@@ -78,6 +78,8 @@ cdef int _cells_epoch(
     if cells.plain_adam:
         cells.log_ratio, cells.log_decay_1 = log2(steps.ratio), _log2(steps.decay_1)
         cells.log_decay_2 = _log2(steps.decay_2)
+        cells.ratio_is_decays = fabs(   # but for rounding
+            cells.log_ratio - (cells.log_decay_1 - 0.5 * cells.log_decay_2)) < 1e-14
     cells.n_changing = 1
     cells.n_quads = 1
     if not cells.plain:

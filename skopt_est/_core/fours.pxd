@@ -10,8 +10,8 @@ cdef extern from *:
     /* four_dots: sums <- the products of four rows, shifted if `centred`, with w, plus start.
      * four_back: sum += the rows, so shifted, times z.
      * fours_column: z (m,) <- rows a (m, d) w + start, four at a time. A last vector of each row
-     * overlaps the one before, where w counts as zero, so that no row reads another one. d: a
-     * vector, at least.
+     * overlaps the one before, where w counts as zero, so that no row reads another one; an
+     * infinity there makes NaN. d: a vector, at least.
      * `width` elements are whole vectors. shift: NULL without one. later: addresses from which on a
      * line is asked for every `pace` bytes, for each line of a row.
      *
@@ -76,7 +76,7 @@ cdef extern from *:
             FOUR_ASK(T) \
         for (; j < width; j += LANES) \
             step(F, 0, j)
-    #define FOUR_AT(F, x) (*(const tile_vector##F *) (x + i))
+    #define FOUR_AT(F, x) (*(const tile_vector##F *) ((x) + i))
     /* sum += x y, where x is a row less its mean: the row is an operand of the subtraction. */
     #define FOUR_ADD(F, sum, row, y) { \
         if (centred) { \

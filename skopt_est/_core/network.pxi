@@ -103,9 +103,9 @@ cdef class Scratch:
             rows = max(LAYERS_ELEMENTS // (data.d + 2 * sum(widths)), BLOCK_ROWS)
         rows = min(rows, 4 * BLOCK_ROWS if network.n_layers > 1 else BLOCK_ROWS)
         if self.in_place:
-            # Whole groups of rows, and whole vectors of losses.
-            lanes = whole_vectors(GROUP, data.dtype.itemsize)
-            rows = min(rows // lanes * lanes, max(data.n + lanes - 1, lanes) // lanes * lanes)
+            # Whole groups of rows, and whole vectors of losses: both are powers of two.
+            whole = whole_vectors(GROUP, data.dtype.itemsize)
+            rows = min(rows // whole * whole, max(data.n + whole - 1, whole) // whole * whole)
         else:
             rows = min(rows, max(data.n, 1))
         if network.units[0] != data.d:

@@ -190,7 +190,7 @@ cdef extern from *:
             quad_vector##F inv_scale, quad_vector##F G, T ridge, T eps) { \
         quad_vector##F q = plain_root##F(G) + eps, k = ridge * (inv_scale * inv_scale), x; \
         quad_bits##F summed = (quad_bits##F) (G != 0); \
-        if (!PLAIN_ANY##F(~(quad_bits##F) (k <= q))) \
+        if (!PLAIN_ANY##F(~(quad_bits##F) (k < q))) \
             return PLAIN_KEEP(F, plain_series##F(k, k + (q + q)), summed); \
         x = k / q; \
         return PLAIN_KEEP(F, plain_log2p##F(x, k, k + (q + q)), summed & (quad_bits##F) (x == x)); \

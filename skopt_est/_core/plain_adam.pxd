@@ -16,7 +16,7 @@ cdef extern from *:
     typedef struct {
         double now, eps, ratio, log_ratio, log_decay_1, log_decay_2, tail_now, tiny;
         double move, final, turn, log_turn, even;   /* see missed in cells.pxd */
-        int ratio_is_decays;    /* ratio is that of the moments' decays, the second's by its root */
+        int ratio_is_decays;    /* see Cells */
     } plain_absent;
     typedef struct { double beta_1, beta_2, eta, eta_m, root, eps, tiny, tail; } plain_adam;
 

@@ -7,14 +7,13 @@ from libc.stdint cimport int32_t
 from libc.string cimport memcpy
 
 from skopt_est._core.estimates cimport SKOPT_ESTIMATES, skopt_adagrad, skopt_adagradf
-from skopt_est._core.fours cimport four_dots  # noqa: F401 (its vectors are used below)
 from skopt_est._core.losses cimport AT_ONCE, gradient_alone, losses_told
 from skopt_est._core.memory cimport skopt_prefetch
 from skopt_est._core.rows cimport (
-    CACHE_LINE, ROWS_AHEAD, SKOPT_SPREAD_ORDER, Rows, prefetch, prefetch_number,
+    ROWS_AHEAD, SKOPT_SPREAD_ORDER, Rows, prefetch, prefetch_number,
 )
 from skopt_est._core.solvers cimport ADAGRAD, Hyper, magnitude, rsqrt_
-from skopt_est._core.tiles cimport TILE_WHOLE
+from skopt_est._core.tiles cimport TILE_WHOLE  # also for its vectors, which are used below
 from skopt_est._core.types cimport real
 
 
@@ -95,7 +94,8 @@ cdef extern from *:
     r"""
     /* w <- (w - step a) factor; second <- (x - shift) inv_scale, the row after the following one;
      * and of that row what the following step can't change: with steps of the size e, its
-     * prediction will be pq[0] - e pq[1]. Meanwhile the lines from `later` on are asked for. */
+     * prediction will be pq[0] - e pq[1], but for the intercept. Meanwhile the lines from `later`
+     * on are asked for. */
     #if TILE_BYTES == 0
     #define SGD_AHEAD(T, F) \
     TILE_INLINE void sgd_ahead##F( \
@@ -203,7 +203,7 @@ cdef inline double rows_ahead(
     cdef Py_ssize_t s, j, row, first = start, vectors = padded.vectors
     cdef Py_ssize_t width = elements(vectors, <real> 0)
     cdef double total = 0
-    cdef real weight, step, z, b = 0, moves
+    cdef real weight, step, z, b = 0, of_ones
     cdef real told[AT_ONCE]
     cdef real pq[2]
     cdef real* w = <real*> padded.w
@@ -224,7 +224,7 @@ cdef inline double rows_ahead(
         factor[j] = 1 / (<real> 1 + eta * l2[j])
     if intercept:
         b = bias[0]
-    moves = 1 if intercept else 0
+    of_ones = 1 if intercept else 0
     load(rows, order[start], padded, a)
     z = padded_dot(a, w, vectors) + b
     if start + 1 < stop:
@@ -242,8 +242,8 @@ cdef inline double rows_ahead(
         told[s - first] = z
         step = eta * weight * gradient_alone(loss, targets[row], z, param)
         # the intercept is a column of ones
-        z = (pq[0] + b) - step * (pq[1] + moves)
-        b -= step * moves
+        z = (pq[0] + b) - step * (pq[1] + of_ones)
+        b -= step * of_ones
         # in the last two steps some row, for a product that nothing needs
         x = whole(rows, order[min(s + 2, stop - 1)], padded, <real> 0)
         later = <const char*> x

@@ -130,7 +130,8 @@ cdef extern from *:
      * tile_product: c (m, n) <- start + a (m, depth) b (depth, n), where start is bias, c if
      *     `add`, or zero; a's element (i, p) is at i a_row + p a_step, and b's likewise. Columns
      *     of b are read where they are if they lie side by side, unless b is large and many tiles
-     *     pass over it; a vector that goes on behind the last column has what follows there. */
+     *     pass over it; a vector that goes on behind the last column has what follows there, or
+     *     overlaps those before. */
     #define TILE_FUNCTIONS(T, F) \
     TILE_INLINE void tile_sum##F( \
             int rows, int width, ptrdiff_t depth, const T *a, ptrdiff_t a_row, ptrdiff_t a_step, \
