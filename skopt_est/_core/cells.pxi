@@ -177,8 +177,6 @@ cdef Py_ssize_t _batch_step(
     cdef real* scaled = <real*> a.D      # free until the step
     cdef real* z = <real*> scratch.z
     cdef real* slots[N_SLOTS_MAX]
-    cdef const real* y
-    cdef const real* weight
     cdef real gradient = 0, share = <real> (1.0 / n), D
     cdef Py_ssize_t start = 0, count, i, m, slot = slot_of_D(h.code)
     m = list_features(rows, order, n, n_ahead, place, features, <real> 0)
@@ -193,10 +191,7 @@ cdef Py_ssize_t _batch_step(
         count = min(scratch.block_rows, n - start)
         one_forward(rows, order, start, count, 0, place, <const real*> NULL, scaled,
                     bias[0] if bias != NULL else 0, z)
-        y = pick(<const real*> data.targets, order, start, count, 1, <real*> scratch.y)
-        weight = pick(<const real*> data.weights, order, start, count, 1, <real*> scratch.weight)
-        loss_block(data.loss_code, z, y, weight, count, 1, &scratch.params[0],
-                   &scratch.scales[0], &scratch.sums[0])
+        _losses(data, scratch, order, start, count, z)
         for i in range(count):
             z[i] *= share
             gradient += z[i]

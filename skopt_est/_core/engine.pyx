@@ -27,6 +27,7 @@ from skopt_est._core.dropout cimport Drop, drop_from, set_drop
 from skopt_est._core.entry cimport check_aligned, csr_fault
 from skopt_est._core.layers cimport Layer, backward_layers, forward_layers, slope_needed
 from skopt_est._core.lazy cimport N_POWERS, Steps
+from skopt_est._core.log_loss cimport log_loss_sum
 from skopt_est._core.losses cimport (
     ABSOLUTE_ERROR, AT_ONCE, GAMMA, HUBER, LOG_LOSS_BINARY, LOG_LOSS_MULTINOMIAL, POISSON,
     QUANTILE, SQUARED_ERROR, loss_block, losses_told,
@@ -119,6 +120,24 @@ cdef inline void forward_rows(
     forward_layers(layers, n_layers, count, <uint64_t> start, training, <real> 0)
 
 
+cdef inline void _losses(
+    Data data, Scratch scratch, const int32_t* order, Py_ssize_t start, Py_ssize_t count, real* z,
+) noexcept nogil:
+    """z, raw predictions of these rows <- the derivatives of their weighted losses, whose sums go
+    to scratch.sums."""
+    cdef Py_ssize_t k = scratch.sums.shape[0]
+    cdef const real* weight
+    cdef const real* y = pick(
+        <const real*> data.targets, order, start, count, data.target_columns, <real*> scratch.y)
+    if data.loss_code == LOG_LOSS_BINARY and k == 1 and data.weights == NULL:
+        scratch.sums[0] += log_loss_sum(z, y, count, <real> scratch.scales[0], z)
+        return
+    weight = pick(<const real*> data.weights, order, start, count, 1, <real*> scratch.weight)
+    loss_block(
+        data.loss_code, z, y, weight, count, k, &scratch.params[0], &scratch.scales[0],
+        &scratch.sums[0])
+
+
 cdef inline void _accumulate(
     Data data, Scratch scratch, const int32_t* order, Py_ssize_t start, Py_ssize_t count,
     Py_ssize_t n, double share, bint fresh, real like,
@@ -129,8 +148,6 @@ cdef inline void _accumulate(
     cdef const Rows* rows = &data.rows
     cdef Layer* first = scratch.layers
     cdef real* z = <real*> scratch.z
-    cdef const real* y
-    cdef const real* weight
     cdef const real* block = NULL
     cdef Py_ssize_t i, k = scratch.sums.shape[0]
     cdef real factor = <real> share
@@ -153,12 +170,7 @@ cdef inline void _accumulate(
     if not in_place:
         forward_rows(rows, first, scratch.n_layers, order, start, count, n, block, drop,
                      first.gW != NULL or scratch.masking)
-    y = pick(<const real*> data.targets, order, start, count, data.target_columns,
-             <real*> scratch.y)
-    weight = pick(<const real*> data.weights, order, start, count, 1, <real*> scratch.weight)
-    loss_block(
-        data.loss_code, z, y, weight, count, k, &scratch.params[0], &scratch.scales[0],
-        &scratch.sums[0])
+    _losses(data, scratch, order, start, count, z)
     if first.gW == NULL:
         return
     for i in range(count * k):

@@ -24,9 +24,10 @@ cdef extern from *:
     #define FOUR_ASKED FOUR_LATER
     #endif
     #define FOUR_LINE(T) (64 / (ptrdiff_t) sizeof(T))
-    #define FOUR_ASK(T) \
+    #define FOUR_ASK \
         { TILE_UNROLL for (int k = 0; k < FOUR_ASKED; k++) \
-            skopt_prefetch(later[k] + j / FOUR_LINE(T) * pace); }
+            skopt_prefetch(later[k] + asked); \
+          asked += pace; }
     #if TILE_BYTES == 0
     #define FOUR_FUNCTIONS(T, F) \
     TILE_INLINE void fours_dots##F( \
@@ -63,9 +64,10 @@ cdef extern from *:
     /* `step` for each vector of a row, whose place is i: two by two, if a line has more than one,
      * so that sums can come in two chains, as one is waited for in long rows. */
     #define FOUR_WALK(T, F, step) \
-        ptrdiff_t j = 0; \
-        for (; j + FOUR_LINE(T) <= width; j += FOUR_LINE(T)) { \
-            FOUR_ASK(T) \
+        const ptrdiff_t whole = width / FOUR_LINE(T) * FOUR_LINE(T); \
+        ptrdiff_t j = 0, asked = 0; \
+        for (; j < whole; j += FOUR_LINE(T)) { \
+            FOUR_ASK \
             TILE_UNROLL for (ptrdiff_t k = j; k < j + FOUR_LINE(T); k += 2 * LANES) { \
                 step(F, 0, k) \
                 if (LANES < FOUR_LINE(T)) \
@@ -73,20 +75,22 @@ cdef extern from *:
             } \
         } \
         if (j < width) \
-            FOUR_ASK(T) \
+            FOUR_ASK \
         for (; j < width; j += LANES) \
             step(F, 0, j)
     #define FOUR_AT(F, x) (*(const tile_vector##F *) ((x) + i))
-    /* sum += x y, where x is a row less its mean: the row is an operand of the subtraction. */
+    /* sum += row y; or, if centred, sum -= (row - mean) y, where the row is an operand of the
+     * subtraction. FOUR_SUM: what such a sum adds to x. */
     #define FOUR_ADD(F, sum, row, y) { \
         if (centred) { \
             tile_vector##F less = mean - FOUR_AT(F, row); \
             TILE_KEEP(less); \
-            sum -= less * y; \
+            sum += less * y; \
         } else \
             sum += FOUR_AT(F, row) * y; \
         TILE_KEEP(sum); \
     }
+    #define FOUR_SUM(x, sum) (centred ? (x) - (sum) : (x) + (sum))
     #define FOUR_DOTS(F, n, at) { \
         const ptrdiff_t i = at; \
         tile_vector##F v = FOUR_AT(F, w); \
@@ -97,8 +101,8 @@ cdef extern from *:
         FOUR_ADD(F, r##n, c, v) \
         FOUR_ADD(F, s##n, e, v) \
     }
-    /* to <- the sums across p, q, r and s, plus start. Interleaving the first elements of each 16
-     * bytes of two vectors and the last ones, and adding both, leaves half as many to add. */
+    /* to <- start and what the sums across p, q, r and s add to it. Interleaving the first elements
+     * of each 16 bytes of two vectors and the last ones, and adding both, leaves half as many. */
     #if TILE_BYTES == 64
     #define FOUR_FIRSTf 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
     #define FOUR_LASTf 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
@@ -129,23 +133,29 @@ cdef extern from *:
     #endif
     #define FOUR_HALVE(F, x, y) \
         (TILE_SHUFFLE(F, x, y, FOUR_FIRST##F) + TILE_SHUFFLE(F, x, y, FOUR_LAST##F))
+    /* A vector of four has a move of its own, which memcpy isn't made into. */
+    #define FOUR_STORE(T, F, to, v) \
+        if (TILE_BYTES == 4 * sizeof(T)) \
+            *(tile_vector##F *) (to) = v; \
+        else \
+            memcpy(to, &v, TILE_BYTES < 4 * sizeof(T) ? TILE_BYTES : 4 * sizeof(T));
     #define FOUR_SUMSf(to, start) \
         p = FOUR_HALVE(f, p, r); \
         q = FOUR_HALVE(f, q, s); \
         p = FOUR_HALVE(f, p, q); \
         FOUR_FOLDf(p) \
-        p += start; \
-        memcpy(to, &p, 4 * sizeof(float));
+        p = FOUR_SUM(start, p); \
+        FOUR_STORE(float, f, to, p)
     #define FOUR_SUMS(to, start) \
         p = FOUR_HALVE(, p, q); \
         r = FOUR_HALVE(, r, s); \
         if (TILE_BYTES == 16) { \
-            r += start; \
+            r = FOUR_SUM(start, r); \
             memcpy((to) + 2, &r, 2 * sizeof(double)); \
         } \
         FOUR_JOIN(p, r) \
-        p += start; \
-        memcpy(to, &p, (TILE_BYTES == 16 ? 2 : 4) * sizeof(double));
+        p = FOUR_SUM(start, p); \
+        FOUR_STORE(double, , to, p)
     /* Of the sum in memory the next rows wait for one addition only. */
     #define FOUR_BACK(F, n, at) { \
         const ptrdiff_t i = at; \
@@ -156,7 +166,8 @@ cdef extern from *:
         FOUR_ADD(F, all, b, z1) \
         FOUR_ADD(F, all, c, z2) \
         FOUR_ADD(F, all, e, z3) \
-        *(tile_vector##F *) (sum + i) += all; \
+        all = FOUR_SUM(FOUR_AT(F, sum), all); \
+        *(tile_vector##F *) (sum + i) = all; \
     }
     #define FOUR_FUNCTIONS(T, F) \
     TILE_INLINE void fours_dots_as##F( \

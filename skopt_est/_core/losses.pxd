@@ -6,6 +6,7 @@
 from libc.math cimport fabs, fabsf, log, logf
 from libc.stdint cimport int32_t
 
+from skopt_est._core.log_loss cimport log_loss_sum
 from skopt_est._core.types cimport real
 from skopt_est._core.vector_math cimport vexp, vexp1, vlog1p
 
@@ -111,6 +112,9 @@ cdef inline double losses_told(
     cdef real weight[AT_ONCE]
     for i in range(count):
         y[i] = targets[order[i]]
+    if code == LOG_LOSS_BINARY and weights == NULL:
+        return log_loss_sum(f, y, count, scale, <real*> NULL)
+    for i in range(count):
         weight[i] = scale * weights[order[i]] if weights != NULL else scale
     if code == LOG_LOSS_BINARY:
         return values(LOG_LOSS_BINARY, f, y, weight, count, p)

@@ -1,0 +1,82 @@
+"""The binary log loss of rows without weights, whose logarithms are taken together: as accurate as
+one by one, for any number of rows, and the same as with weights of one."""
+
+import numpy as np
+import pytest
+
+from skopt_est._core import available, get_engine
+from skopt_est._losses import LOSSES
+
+CODE = LOSSES["log_loss_binary"].code
+
+
+@pytest.fixture(params=available())
+def engine(request):
+    return get_engine(request.param)
+
+
+def at_raw(engine, f, y, dtype, weights=None):
+    """Mean loss at raw predictions f (n,), and n times the slope of each."""
+    n = len(f)
+    X = np.eye(n, dtype=dtype)
+    data = engine.Data(X, y.astype(dtype)[:, None], CODE, 0.0, weights)
+    theta, gradient = np.append(f, 0).astype(dtype), np.empty(n + 1, dtype)
+    network = engine.Network((n, 1), fit_intercept=False)
+    value = engine.value_and_gradient(data, theta, network, gradient)
+    return value, n * gradient[:n]
+
+
+def truth(f, y):
+    f, y = f.astype(np.longdouble), y.astype(np.longdouble)
+    e = np.exp(-np.abs(f))
+    losses = np.log1p(e) + np.maximum(f, 0) - y * f
+    return losses, 1 / (1 + np.exp(-f)) - y
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [*range(1, 18), 31, 33, 255, 256, 257, 300])
+def test_any_number_of_rows(engine, n, dtype):
+    rng = np.random.default_rng(n)
+    f = (4 * rng.standard_normal(n)).astype(dtype)
+    y = rng.integers(0, 2, n)
+    value, slopes = at_raw(engine, f, y, dtype)
+    losses, expected = truth(f, y)
+    eps = float(np.finfo(dtype).eps)
+    assert abs(value - losses.mean()) < 2 * eps * (1 + np.abs(f).mean())
+    np.testing.assert_allclose(slopes, expected.astype(float), rtol=0, atol=4 * eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_small_losses_keep_their_digits(engine, dtype):
+    # 1 + e would round each of them away
+    f = np.linspace(20, 80, 300).astype(dtype)
+    y = np.ones(300)
+    y[::2] = 0
+    f[::2] *= -1
+    value, slopes = at_raw(engine, f, y, dtype)
+    losses, expected = truth(f, y)
+    eps = float(np.finfo(dtype).eps)
+    assert value == pytest.approx(float(losses.mean()), rel=4 * eps)
+    # as label 1 takes one from a share near one, only that of label 0 can be small
+    np.testing.assert_allclose(slopes[::2], expected[::2].astype(float), rtol=8 * eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_same_as_weights_of_one(engine, dtype):
+    rng = np.random.default_rng(3)
+    f, y = (9 * rng.standard_normal(300)).astype(dtype), rng.integers(0, 2, 300)
+    alone = at_raw(engine, f, y, dtype)
+    weighted = at_raw(engine, f, y, dtype, np.ones(300, dtype))
+    eps = float(np.finfo(dtype).eps)
+    assert alone[0] == pytest.approx(weighted[0], rel=4 * eps)
+    np.testing.assert_allclose(alone[1], weighted[1], rtol=0, atol=4 * eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("place", [0, 3, 16, 18])
+def test_one_nan_is_seen(engine, place, dtype):
+    f, y = np.ones((19, 1), dtype), np.ones((19, 1), dtype)
+    network, one = engine.Network((1, 1), fit_intercept=False), np.array([1, 0], dtype)
+    assert np.isfinite(engine.value_and_gradient(engine.Data(f, y, CODE), one, network, None))
+    f[place] = np.nan
+    assert np.isnan(engine.value_and_gradient(engine.Data(f, y, CODE), one, network, None))
