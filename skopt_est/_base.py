@@ -175,18 +175,21 @@ class OptimizerEstimator(CallbackSupportMixin, StoredEstimator, metaclass=ABCMet
         if self.early_stopping and validation is None:
             one_class_a_row = is_classifier(self) and targets.Y.shape[1] == 1
             labels = _targets.of_rows(targets.Y, rows)[:, 0] if one_class_a_row else None
-            held = hold_out(len(rows), labels, self.validation_fraction, first[1])
-            validation = held_out(given, rows[held], self.scoring)
-            rows = trained_on = rows[~held]
+            n = X.shape[0] if rows is None else len(rows)
+            held = hold_out(n, labels, self.validation_fraction, first[1])
+            left, to_validate = _targets.positions(held, False), _targets.positions(held)
+            if rows is not None:
+                left, to_validate = rows[left], rows[to_validate]
+            rows = trained_on = left
+            validation = held_out(given, to_validate, self.scoring)
             del labels, held
+        elif rows is None:
+            rows = np.arange(X.shape[0], dtype=np.int32)
 
         self._n_rows = len(rows)
-        weights = _targets.of_rows(weights, rows)
-        self._weight_sum = float(len(rows) if weights is None else weights.sum())
-        if weights is not None and weights is sample_weight:
-            weights = weights.copy()  # the user's own are left as they are
-        weights = _targets.row_weights(weights, rows, X.shape[0], X.dtype)
-        problem = self._problem(X, targets, rows, weights, resumed)
+        self._weight_sum = float(len(rows)) if weights is None else weights.total(rows)
+        scaled = _targets.row_weights(weights, rows, rows, X.shape[0], X.dtype)
+        problem = self._problem(X, targets, rows, scaled, resumed)
         settings = {f.name: getattr(self, f.name) for f in fields(Solver) if hasattr(self, f.name)}
         solver = SOLVERS[self.solver](**settings)
         # Those of BLAS would add in another order, and cost more than they bring at these sizes.

@@ -21,8 +21,9 @@ STEPS_AT_ONCE = 1 << 16
 STEPS_FORESEEN = 1 << 12
 """Whose numbers are made at once, at one rate, where an epoch has few steps or all are alike."""
 ROWS_AT_ONCE = 1 << 16
-"""The same for the order of the rows, but a sixteenth of them at least; four times as many where
-something is done or drawn after each run of steps: absent features, masks of dropout."""
+"""The same for the order of the rows, but a sixteenth of them at least, and a fourth of few; four
+times as many where something is done or drawn after each run of steps: absent features, masks of
+dropout."""
 
 
 DENSE_FROM = {
@@ -75,8 +76,11 @@ class Passes:
         self.by_feature = steps_by_feature(objective, solver, settings)
         # Absent features are brought up to date after each run of steps: of all of them, rarely.
         wide = objective.network.units[0] if self.by_feature else 0
-        at_once = ROWS_AT_ONCE * (4 if self.by_feature or objective.network.drops else 1)
-        most_rows = max(at_once, wide, len(objective.rows) // 16)
+        n_rows = len(objective.rows)
+        at_once = min(ROWS_AT_ONCE, max(n_rows // 4, ROWS_AT_ONCE // 8))
+        if self.by_feature or objective.network.drops:
+            at_once = 4 * ROWS_AT_ONCE
+        most_rows = max(at_once, wide, n_rows // 16)
         most_steps = min(max(STEPS_AT_ONCE, wide), most_rows // settings.batch_size)
         self.steps_at_once = max(most_steps, 1)
         self.drops = objective.network.drops

@@ -59,8 +59,7 @@ class LinearProblem(Problem):
         loss = self.targets.loss
         standardised = self.scaling.scale is not None and self.objective.network.fit_intercept
         if standardised and not loss.standardizes:  # else the constant is the targets' shift
-            Y = _targets.of_rows(self.targets.Y, self.rows)
-            constant = loss.constant(Y, self._weights_of_rows)
+            constant = loss.constant(self.targets.Y, self.weights, self.rows)
             self.objective.layout.intercepts(theta)[0][:] = constant
         return theta
 
@@ -119,15 +118,13 @@ class LinearProblem(Problem):
         """Of the rows, near a constant model."""
         typical = self._curvatures()[0]
         if isinstance(typical, np.ndarray):
-            typical = np.average(
-                _targets.of_rows(typical, self.rows), weights=self._weights_of_rows
-            )
+            (typical,) = _targets.weighted_mean(typical[:, None], self.weights, self.rows)
         return float(typical)
 
     def _curvatures(self) -> tuple[Array | float, Array | float]:
         """Typical and largest d²loss/df², a number or one for each row."""
         loss, Y = self.targets.loss, self.scaling.targets(self.targets.Y)
-        constant = loss.constant(_targets.of_rows(Y, self.rows), self._weights_of_rows)
+        constant = loss.constant(Y, self.weights, self.rows)
         scale = float(np.max(_output_scale(loss, self.scaling)))
         return scale * loss.curvature(Y, constant), scale * loss.largest_curvature(Y, constant)
 

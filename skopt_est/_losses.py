@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from skopt_est._core import engine
-from skopt_est._targets import class_masses
+from skopt_est._targets import class_masses, of_rows, weighted_mean
 
 Array = np.ndarray
 
@@ -62,9 +62,10 @@ class Loss:
         """Raw prediction to the prediction in the target's units."""
         return f
 
-    def constant(self, y: Array, weights: Array | None) -> Array:
-        """The raw prediction of the best constant model, one number an output."""
-        return np.average(y, axis=0, weights=weights)
+    def constant(self, y: Array, weights: Array | None, rows: Array) -> Array:
+        """The raw prediction of the constant model that is best for these rows, one number an
+        output."""
+        return weighted_mean(y, weights, rows)
 
     def unit(self, scale: Array) -> Array:
         """The loss of an output over that of its y / scale and f / scale."""
@@ -100,8 +101,8 @@ class AbsoluteError(Loss):
     kinked = True
     level = 0.5
 
-    def constant(self, y, weights):
-        return weighted_quantile(y, self.level, weights)
+    def constant(self, y, weights, rows):
+        return weighted_quantile(of_rows(y, rows), self.level, of_rows(weights, rows))
 
     def unit(self, scale):
         return scale
@@ -117,8 +118,8 @@ class Quantile(AbsoluteError):
     name: str = "quantile"
     parameter: str | None = "quantile"
 
-    def constant(self, y, weights):
-        return weighted_quantile(y, self.value, weights)
+    def constant(self, y, weights, rows):
+        return weighted_quantile(of_rows(y, rows), self.value, of_rows(weights, rows))
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,8 @@ class Huber(Loss):
     name: str = "huber"
     parameter: str | None = "delta"
 
-    def constant(self, y, weights):
-        return weighted_quantile(y, 0.5, weights)
+    def constant(self, y, weights, rows):
+        return weighted_quantile(of_rows(y, rows), 0.5, of_rows(weights, rows))
 
     def compiled_value(self, scale):
         return self.value / scale
@@ -156,10 +157,10 @@ class Poisson(Loss):
     def link(self, f):
         return np.exp(f)
 
-    def constant(self, y, weights):
+    def constant(self, y, weights, rows):
         # All targets zero would put the constant at minus infinity: half a count stands in.
-        mean = np.average(y, axis=0, weights=weights)
-        return np.log(np.where(mean > 0, mean, 0.5 / len(y)))
+        mean = weighted_mean(y, weights, rows)
+        return np.log(np.where(mean > 0, mean, 0.5 / len(rows)))
 
     def unit(self, scale):
         return np.ones_like(scale)
@@ -206,9 +207,9 @@ class LogLossBinary(Loss):
     standardizes: bool = False
     out_activation = "logistic"
 
-    def constant(self, y, weights):
+    def constant(self, y, weights, rows):
         # A class that a first batch lacks has half a row.
-        share, none = np.average(y, axis=0, weights=weights), 0.5 / len(y)
+        share, none = weighted_mean(y, weights, rows), 0.5 / len(rows)
         share = np.where(share > 0, np.where(share < 1, share, 1 - none), none)
         return np.log(share / (1 - share))
 
@@ -231,9 +232,9 @@ class LogLossMultinomial(LogLossBinary):
     n_classes: int = 0
     out_activation = "softmax"
 
-    def constant(self, y, weights):
-        mass = class_masses(y, weights, self.n_classes)
-        f = np.log(np.where(mass > 0, mass / mass.sum(), 0.5 / len(y)))
+    def constant(self, y, weights, rows):
+        mass = class_masses(y, weights, self.n_classes, rows)
+        f = np.log(np.where(mass > 0, mass / mass.sum(), 0.5 / len(rows)))
         return f - f.mean()
 
     def curvature(self, y, constant):

@@ -64,19 +64,20 @@ class Problem(ABC):
         """What about the data may have kept a training from its minimum, with a space before it."""
         return ""
 
-    def held_out(self, X: Any, Y: Array, rows: Array, weights: Array | None) -> Objective:
+    def held_out(
+        self, X: Any, Y: Array, rows: Array, weights: Array | None, same_array: bool
+    ) -> Objective:
         """The objective's loss over other rows, whose weights these are: `loss_value` is what is
-        asked of it."""
+        asked of it. same_array: they are rows of the training's X, which are not trained on."""
         some = _targets.of_rows(Y, rows)
-        weights = _targets.with_class_factors(weights, self.targets.class_factors, some)
-        kept = _targets.weighted_rows(weights, len(rows))
-        rows, weights = rows[kept], None if weights is None else weights[kept]
-        weights = _targets.row_weights(weights, rows, len(Y), X.dtype)
-        return self.objective._replace(data=self.data(X, Y, weights), rows=rows)
-
-    @property
-    def _weights_of_rows(self) -> Array | None:
-        return _targets.of_rows(self.weights, self.rows)
+        of_rows = _targets.with_class_factors(weights, self.targets.class_factors, some)
+        kept = _targets.weighted_rows(of_rows, len(rows))
+        if kept is None:
+            kept = np.arange(len(rows), dtype=np.int32)
+        rows = rows[kept]
+        out = self.weights if same_array else None  # which has room for theirs
+        scaled = _targets.row_weights(of_rows, kept, rows, len(Y), X.dtype, out)
+        return self.objective._replace(data=self.data(X, Y, scaled), rows=rows)
 
     def data_mark(self) -> int:
         """A checksum of the targets, the weights and some rows, to tell these data from others."""

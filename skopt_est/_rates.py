@@ -42,9 +42,8 @@ def automatic(
         if isinstance(curvature, np.ndarray):
             weights = curvature.astype(X.dtype) * (1 if row_weight is None else row_weight)
             curvature = 1.0
-        targets = np.zeros((X.shape[0], 1), X.dtype)
         code = engine.LOSS_CODES["squared_error"]
-        data = engine.Data(objective.data, targets, code, row_weight=weights, **units)
+        data = engine.Data(objective.data, None, code, row_weight=weights, **units)
         return 1.0 / max(curvature * smoothness(data, rows, intercept), 1e-30)
     total = worst = 0.0
     for piece in pieces(len(rows)):

@@ -16,7 +16,7 @@ from scipy.sparse import issparse
 from skopt_est._core import moments
 from skopt_est._layout import Layout
 from skopt_est._losses import Loss
-from skopt_est._targets import of_rows, pieces
+from skopt_est._targets import pieces
 
 Array = np.ndarray
 
@@ -108,6 +108,5 @@ def measure(
         y_mean, y_square = moments.column_moments(Y, rows, row_weight, fit_intercept)
         target_scale = deviations(y_square, y_mean)
         if fit_intercept:
-            given = of_rows(Y, rows), of_rows(row_weight, rows)
-            target_shift = loss.constant(*given).astype(np.float64)
+            target_shift = loss.constant(Y, row_weight, rows).astype(np.float64)
     return Scaling(shift, scale, target_shift, target_scale)

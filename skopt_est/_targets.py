@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
 Array = np.ndarray
-PIECE = 1 << 16
+PIECE = 1 << 14
 
 
 def pieces(n: int, size: int = PIECE) -> Iterator[slice]:
@@ -58,11 +58,12 @@ def _unseen(y: Array, classes: Array) -> list:
 
 
 def weights_of(sample_weight, X, argument: str) -> Array | None:
-    """Valid sample weights as float64, None for none; ValueError names the argument."""
+    """Valid sample weights, float32 if they are, else float64; None for none. ValueError names the
+    argument."""
     if sample_weight is None:
         return None
     try:
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        weights = _check_sample_weight(sample_weight, X, dtype=None)
     except ValueError as error:
         shape = f" Got shape {np.shape(sample_weight)}." if np.ndim(sample_weight) > 1 else ""
         raise ValueError(f"{argument}: {error}{shape}") from error
@@ -73,27 +74,30 @@ def weights_of(sample_weight, X, argument: str) -> Array | None:
         )
     if not weights.any():
         raise ValueError(f"{argument} is zero for every sample; some weight must be positive.")
-    _check_sum(weights, argument)
+    with np.errstate(over="ignore"):
+        _check_sum(weights.sum(dtype=np.float64), weights.max(), argument)
     return weights
 
 
-def _check_sum(weights: Array, argument: str) -> None:
-    """ValueError if double precision doesn't hold it."""
-    with np.errstate(over="ignore"):
-        total = weights.sum()
+def _check_sum(total: float, most: float, argument: str) -> None:
+    """ValueError if double precision doesn't hold the sum of weights."""
     if not np.isfinite(total):
         raise ValueError(
-            f"{argument} has a sum beyond float64 (largest weight: {weights.max():g}). Divide the "
+            f"{argument} has a sum beyond float64 (largest weight: {most:g}). Divide the "
             "weights by a constant: only their ratios matter."
         )
 
 
-def class_masses(Y: Array, weights: Array | None, n_classes: int) -> Array:
-    """The weight of the rows of each class, added in their order; Y holds class indices."""
+def class_masses(
+    Y: Array, weights: Array | None, n_classes: int, rows: Array | None = None
+) -> Array:
+    """The weight of the rows (None: all) of each class, added in their order; Y holds class
+    indices."""
     masses = np.zeros(n_classes)
-    for piece in pieces(len(Y)):
-        some = 1.0 if weights is None else weights[piece].astype(np.float64, copy=False)
-        np.add.at(masses, Y[piece, 0].astype(np.intp), some)
+    for piece in pieces(len(Y) if rows is None else len(rows)):
+        some = piece if rows is None else rows[piece]
+        mass = 1.0 if weights is None else weights[some].astype(np.float64, copy=False)
+        np.add.at(masses, Y[some, 0].astype(np.intp), mass)
     return masses
 
 
@@ -113,39 +117,77 @@ def class_factors(class_weight, classes: Array, Y: Array, weights: Array | None)
     return factors
 
 
-def with_class_factors(weights: Array | None, factors: Array | None, Y: Array) -> Array | None:
-    """Weights times the weight of each row's class, in an array of its own; Y holds class indices.
-    Without factors the weights as they are."""
-    if factors is None:
-        return weights
-    of_row = np.empty(len(Y))
-    for piece in pieces(len(Y)):
-        of_row[piece] = factors[Y[piece, 0].astype(np.intp)]
-    if weights is not None:
+class RowWeights(NamedTuple):
+    """The weight of each row, made for as many as are asked for: an array of all in double
+    precision would be the largest thing that a fit needs beside X."""
+
+    given: Array | None
+    """Of the samples."""
+    factors: Array | None = None
+    """Of the classes."""
+    codes: Array | None = None
+    """Class indices (n, 1), where there are factors."""
+
+    def of(self, rows: Array | slice) -> Array:
+        """Those of some rows, float64; to be left as they are."""
+        given = None if self.given is None else self.given[rows].astype(np.float64, copy=False)
+        if self.factors is None or self.codes is None:
+            assert given is not None
+            return given
+        of_class = self.factors[self.codes[rows, 0].astype(np.intp)]
+        if given is None:
+            return of_class
         with np.errstate(over="ignore", invalid="ignore"):
-            of_row *= weights
-    _check_sum(of_row, "sample_weight times class_weight")
-    return of_row
+            return of_class * given
+
+    def total(self, rows: Array) -> float:
+        with np.errstate(over="ignore"):
+            return sum(float(self.of(rows[piece]).sum()) for piece in pieces(len(rows)))
 
 
-def weighted_rows(weights: Array | None, n: int) -> Array:
-    """Indices of the rows whose weight is not zero."""
-    rows = np.arange(n, dtype=np.int32)  # positions that numpy makes have twice the bytes
-    if weights is None or weights.all():
-        return rows
-    rows = rows[weights != 0]
-    if not len(rows):
+def with_class_factors(given: Array | None, factors: Array | None, Y: Array) -> RowWeights | None:
+    """The weights of the samples times those of their classes; Y holds class indices."""
+    if factors is None:
+        return None if given is None else RowWeights(given)
+    weights = RowWeights(given, factors, Y)
+    most, total = 0.0, 0.0
+    with np.errstate(over="ignore"):
+        for piece in pieces(len(Y)):
+            some = weights.of(piece)
+            most, total = np.fmax(most, some.max()), total + some.sum()
+    _check_sum(total, most, "sample_weight times class_weight")
+    return weights
+
+
+def positions(mask: Array, wanted: bool = True) -> Array:
+    """Where it is so, int32: those that numpy finds have twice the bytes."""
+    found = np.empty(np.count_nonzero(mask == wanted), np.int32)
+    at = 0
+    for piece in pieces(len(mask)):
+        some = np.flatnonzero(mask[piece] == wanted)
+        found[at : at + len(some)] = some + piece.start
+        at += len(some)
+    return found
+
+
+def weighted_rows(weights: RowWeights | None, n: int) -> Array | None:
+    """Indices of the rows whose weight is not zero; None: all."""
+    if weights is None:
+        return None
+    weighted = np.concatenate([weights.of(piece) != 0 for piece in pieces(n)])
+    if not weighted.any():
         raise ValueError("sample_weight times class_weight is zero for every sample.")
-    return rows
+    return None if weighted.all() else positions(weighted)
 
 
 @overload
-def of_rows(values: Array, rows: Array) -> Array: ...
+def of_rows(values: Array, rows: Array | None) -> Array: ...
 @overload
-def of_rows(values: None, rows: Array) -> None: ...
-def of_rows(values: Array | None, rows: Array) -> Array | None:
-    """What belongs to these rows, which are in order and each there once; no copy of all."""
-    if values is None or len(rows) == len(values):
+def of_rows(values: None, rows: Array | None) -> None: ...
+def of_rows(values: Array | None, rows: Array | None) -> Array | None:
+    """What belongs to these rows, which are in order and each there once; no copy of all, which
+    None stands for, too."""
+    if values is None or rows is None or len(rows) == len(values):
         return values
     some = np.empty((len(rows), *values.shape[1:]), values.dtype)
     for piece in pieces(len(rows)):  # numpy makes positions of eight bytes of `rows`
@@ -153,16 +195,42 @@ def of_rows(values: Array | None, rows: Array) -> Array | None:
     return some
 
 
-def row_weights(weights: Array | None, rows: Array, n: int, dtype: np.dtype) -> Array | None:
-    """Of n rows the weights times len(rows) / S, as the engine takes them; None where those of
-    `rows` are equal. `weights` has those of `rows` only, and is overwritten."""
-    if weights is None or weights.min() == weights.max():
+def row_weights(
+    weights: RowWeights | None,
+    places: Array,
+    rows: Array,
+    n: int,
+    dtype: np.dtype,
+    out: Array | None = None,
+) -> Array | None:
+    """For n rows the weights times len(rows) / S, as the engine takes them; None where those of
+    `rows` are equal. `places`: which of the weights are those of `rows`. `out`: an array of n that
+    others of its rows have a use for, too."""
+    if weights is None:
         return None
-    weights /= weights.max()
-    weights *= len(rows) / weights.sum()
-    if len(rows) == n:
-        return weights.astype(dtype, copy=False)
-    scaled = np.zeros(n, dtype)
+    least, most = np.inf, 0.0
     for piece in pieces(len(rows)):
-        scaled[rows[piece]] = weights[piece]
+        some = weights.of(places[piece])
+        least, most = min(least, some.min()), max(most, some.max())
+    if least == most:
+        return None
+    total = sum(float((weights.of(places[piece]) / most).sum()) for piece in pieces(len(rows)))
+    scaled = np.zeros(n, dtype) if out is None else out
+    for piece in pieces(len(rows)):
+        scaled[rows[piece]] = weights.of(places[piece]) / most * (len(rows) / total)
     return scaled
+
+
+def weighted_mean(values: Array, weights: Array | None, rows: Array) -> Array:
+    """Of each column over these rows of an array (n, k)."""
+    total, mass = np.zeros(values.shape[1]), 0.0
+    for piece in pieces(len(rows)):
+        some: Array = values[rows[piece]]
+        if weights is None:
+            mass += len(some)
+        else:
+            of_row = weights[rows[piece]].astype(np.float64, copy=False)
+            mass += float(of_row.sum())
+            some = some * of_row[:, None]
+        total += some.sum(axis=0, dtype=np.float64)
+    return total / mass

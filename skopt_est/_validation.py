@@ -99,11 +99,29 @@ def hold_out(n: int, labels: Array | None, fraction: float, random_state: int) -
         rng.shuffle(order)
         held[order[:n_held]] = True
         return held
-    by_class = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
+    by_class = np.split(_in_classes(codes), np.cumsum(counts)[:-1])
     for rows, n_rows in zip(by_class, _shares(counts, n_held, rng), strict=True):
         rng.shuffle(rows)
         held[rows[:n_rows]] = True
     return held
+
+
+def _in_classes(codes: Array) -> Array:
+    """Positions from 0 to n - 1, int32, by their codes and then in order. In pieces, as NumPy
+    counts and sorts by numbers of eight bytes."""
+    n_codes, some = int(codes.max()) + 1, 1 << 12
+    counts = np.zeros(n_codes, np.intp)
+    for piece in _targets.pieces(len(codes), some):
+        counts += np.bincount(codes[piece], minlength=n_codes)
+    order, places = np.empty(len(codes), np.int32), np.cumsum(counts) - counts
+    for piece in _targets.pieces(len(codes), some):
+        first = np.argsort(codes[piece], kind="stable")
+        of = codes[piece][first]
+        here = np.bincount(of, minlength=n_codes)
+        within = np.arange(len(of)) - (np.cumsum(here) - here)[of]
+        order[places[of] + within] = first + piece.start
+        places += here
+    return order
 
 
 def _shares(counts: Array, total: int, rng: np.random.RandomState) -> Array:
@@ -166,7 +184,7 @@ def score_of(
                 "X_val is sparse, but X is dense and centred in training: pass both in one "
                 "form, or precondition=False."
             )
-        held = problem.held_out(X_val, Y, rows, weights)
+        held = problem.held_out(X_val, Y, rows, weights, validation.rows is not None)
         full_pass = held.full_pass()
         return lambda theta: -held.loss_value(theta, full_pass)
     evaluate = scorer_of(estimator, estimator.scoring)

@@ -14,6 +14,7 @@ from scipy.linalg import cholesky
 from scipy.linalg.lapack import dtrtrs
 
 from skopt_est._scaling import Scaling
+from skopt_est._targets import pieces
 
 Array = np.ndarray
 # Rows of the sample that correlations are taken from: for each column, and at least
@@ -93,11 +94,10 @@ def whitener(
     passes = d * d / (SQUARED_COLUMNS_PER_PASS * n)
     if min(n, d) < 2 or passes > MOST_PASSES:
         return None
-    weights = None if row_weight is None else row_weight[rows]
-    if passes > 1 and _spread(_sample(X, rows, weights, scaling, SPREAD_ROWS)) < LEAST_SPREAD:
+    if passes > 1 and _spread(_sample(X, rows, row_weight, scaling, SPREAD_ROWS)) < LEAST_SPREAD:
         return None
     size = max(ROWS_PER_COLUMN * d, LEAST_ROWS)
-    Z = _sample(X, rows, weights, scaling, size)
+    Z = _sample(X, rows, row_weight, scaling, size)
     moments = Z.T @ Z / Z.dtype.type(len(Z))
     found = moments.diagonal()
     missed = np.where(found < SEEN, 1.0 - found, 0.0)
@@ -106,28 +106,40 @@ def whitener(
     return cholesky(moments, overwrite_a=True, check_finite=False).astype(np.float64, order="F")
 
 
-def _sample(X: Array, rows: Array, weights: Array | None, scaling: Scaling, size: int) -> Array:
+def _sample(X: Array, rows: Array, row_weight: Array | None, scaling: Scaling, size: int) -> Array:
     """About `size` rows in training's units: all, times the roots of their weights, if there are
     no more, else some drawn by weight."""
     few = len(rows) <= size
-    Z = X[rows if few else rows[_drawn(size, weights, len(rows))]]
+    Z = X[rows if few else rows[_drawn(size, row_weight, rows)]]
     units: dict[str, Any] = scaling.as_rows(X.dtype)
     if units["shift"] is not None:
         Z -= units["shift"]
     Z *= units["inv_scale"]
-    if few and weights is not None:
+    if few and row_weight is not None:
+        weights = row_weight[rows]
         Z *= np.sqrt(weights / weights.mean())[:, None]
     return Z
 
 
-def _drawn(size: int, weights: Array | None, n: int) -> Array:
-    """Numbers from 0 to n - 1, evenly spread, each as often as its weight asks for: a weighted row
+def _drawn(size: int, row_weight: Array | None, rows: Array) -> Array:
+    """Places in `rows`, evenly spread, each as often as its row's weight asks for: a weighted row
     counts as a repeated one. At irrational places, lest rounding decide."""
+    n = len(rows)
     places = (np.arange(size) + 0.5 * (np.sqrt(5.0) - 1.0)) / size
-    if weights is None:
+    if row_weight is None:
         return (places * n).astype(np.intp)
-    reached = np.cumsum(weights, dtype=np.float64)
-    return np.minimum(np.searchsorted(reached, places * reached[-1], side="right"), n - 1)
+    total = sum(float(row_weight[rows[piece]].sum(dtype=np.float64)) for piece in pieces(n))
+    places *= total
+    drawn, done, before = np.empty(size, np.intp), 0, 0.0
+    for piece in pieces(n):  # running sums of all rows would have eight bytes each
+        reached = before + np.cumsum(row_weight[rows[piece]], dtype=np.float64)
+        before = reached[-1]
+        until = int(np.searchsorted(places, before, side="left"))
+        some = np.searchsorted(reached, places[done:until], side="right")
+        drawn[done:until] = piece.start + some
+        done = max(done, until)
+    drawn[done:] = n - 1
+    return drawn
 
 
 def _spread(Z: Array) -> float:

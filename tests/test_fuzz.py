@@ -304,3 +304,11 @@ def test_every_function_of_the_engine_is_fuzzed():
         assert names
         for name in names:
             assert name in source, f"{name} of {module.__name__} is not fuzzed"
+
+
+def test_no_steps_are_made_without_targets():
+    d, network = engine.Data(rows(), None, SQUARED_ERROR), engine.Network((3, 1))
+    order, table = np.arange(6, dtype=np.int32), np.full((6, 4), 0.01)
+    with pytest.raises(ValueError, match="without targets"):
+        engine.run_epoch(d, model(network=network), engine.Scratch(d, network), order, 1, table)
+    assert engine.value_and_gradient(d, np.ones(4), network, np.empty(4)) > 0

@@ -201,3 +201,16 @@ def test_penalty_of_weights(n, dtype):
         expected = np.sum(strengths[0] * size + strengths[1] * size**2)
         got = get_engine().penalty(theta, n, *strengths)
         np.testing.assert_allclose(got, expected, rtol=1e-12)
+
+
+def test_no_targets_are_zeros(engine):
+    rng = np.random.default_rng(0)
+    X, order = rng.normal(size=(50, 3)), np.arange(0, 50, 2, dtype=np.int32)
+    network, theta = engine.Network((3, 1)), rng.normal(size=4)
+    gradients = np.empty((2, 4))
+    values = [
+        engine.value_and_gradient(engine.Data(X, Y, 0), theta, network, gradient, order)
+        for Y, gradient in zip((None, np.zeros((50, 1))), gradients, strict=True)
+    ]
+    assert values[0] == values[1] > 0
+    np.testing.assert_array_equal(*gradients)

@@ -43,7 +43,7 @@ def test_a_row_needs_its_label_its_place_and_little_more(narrow, solver, dtype):
     assert peak(model, X, y) < N * of_row + 4_000_000 < X.nbytes / 5
 
 
-@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("solver", ["gd", "sgd", "adam", "lbfgs"])
 def test_an_epoch_of_dense_rows_needs_less_than_a_tenth_of_28_columns(narrow, solver):
     X, y = narrow
     assert peak(LogisticRegression(solver=solver, max_iter=2, random_state=0), X, y) < X.nbytes / 10
@@ -51,12 +51,17 @@ def test_an_epoch_of_dense_rows_needs_less_than_a_tenth_of_28_columns(narrow, so
 
 # Bytes a row: of label and place, and of what the feature needs for a while
 FEATURES = {
-    "class_weight": (dict(class_weight="balanced"), False, 8 + 12),
-    "sample_weight": ({}, True, 8 + 12),
-    "both weights": (dict(class_weight="balanced"), True, 8 + 12),
-    "early_stopping": (dict(early_stopping=True), False, 8 + 10),
-    "early_stopping, weights": (dict(early_stopping=True), True, 8 + 20),
-    "all": (dict(class_weight="balanced", early_stopping=True), True, 8 + 20),
+    "class_weight": (dict(class_weight="balanced"), False, 8 + 4),
+    "sample_weight": ({}, True, 8 + 4),
+    "both weights": (dict(class_weight="balanced"), True, 8 + 4),
+    "early_stopping": (dict(early_stopping=True), False, 8 + 2),
+    "early_stopping, weights": (dict(early_stopping=True), True, 8 + 6),
+    "all": (dict(class_weight="balanced", early_stopping=True), True, 8 + 6),
+    "all, lbfgs": (
+        dict(class_weight="balanced", early_stopping=True, solver="lbfgs"),
+        True,
+        8 + 6,
+    ),
 }
 
 
@@ -65,7 +70,7 @@ def test_what_a_feature_needs_for_each_row(narrow, feature):
     parameters, weighted, of_row = FEATURES[feature]
     weight = np.random.default_rng(1).random(N) if weighted else None
     model = LogisticRegression(max_iter=2, random_state=0, **parameters)
-    assert peak(model, *narrow, weight) < N * of_row + 400_000
+    assert peak(model, *narrow, weight) < N * of_row + 900_000
 
 
 def test_five_classes_need_no_more_than_two(narrow):
@@ -73,7 +78,7 @@ def test_five_classes_need_no_more_than_two(narrow):
     model = LogisticRegression(max_iter=2, random_state=0)
     assert peak(model, X, y) < X.nbytes / 10
     balanced = LogisticRegression(max_iter=2, random_state=0, class_weight="balanced")
-    assert peak(balanced, X, y * (y > 1)) < N * 20 + 400_000
+    assert peak(balanced, X, y * (y > 1)) < N * 12 + 900_000
 
 
 def test_early_stopping_on_sparse_rows_copies_none():

@@ -280,3 +280,30 @@ def test_weights_are_left_as_they_were(form, class_weight, early_stopping, tmp_p
     fit(est, X, y, sample_weight=weight)
     fit(est, X, y, sample_weight=weight, X_val=X, y_val=y, sample_weight_val=weight)
     np.testing.assert_array_equal(weight, expected)
+
+
+@pytest.mark.parametrize("balanced", [None, "balanced"])
+def test_rows_held_out_weigh_as_if_they_were_given(balanced, monkeypatch):
+    X, y, _ = data("two", n=200)
+    weight = np.random.default_rng(2).random(200) + 0.1
+    held = np.random.default_rng(3).random(200) < 0.3
+    monkeypatch.setattr("skopt_est._base.hold_out", lambda *_: held)
+    factors = {"a": 0.3, "b": 4.0} if balanced else None
+    est = model("two", early_stopping=True, max_iter=5, class_weight=factors)
+    alone = fit(clone(est), X, y, weight)
+    rest = X[~held], y[~held], weight[~held]
+    given = dict(X_val=X[held], y_val=y[held], sample_weight_val=weight[held])
+    assert_same(alone, fit(clone(est), *rest, **given), 1e-12)
+    np.testing.assert_allclose(
+        alone.validation_scores_, fit(clone(est), *rest, **given).validation_scores_, rtol=1e-12
+    )
+
+
+def test_validation_rows_that_are_those_of_training_have_weights_of_their_own():
+    X, y, _ = data("two")
+    X = np.ascontiguousarray(X)
+    weight, other = np.random.default_rng(2).random((2, len(X))) + 0.1
+    est = model("two", early_stopping=True, max_iter=5)
+    same = fit(clone(est), X, y, weight, X_val=X, y_val=y, sample_weight_val=other)
+    copied = fit(clone(est), X, y, weight, X_val=X.copy(), y_val=y, sample_weight_val=other)
+    assert_same_bits(same, copied)

@@ -66,12 +66,12 @@ def test_weighted_rows_count_as_repeated_ones(n):
 def test_rare_columns_keep_the_mean_square_of_all_rows():
     """One that is empty in the sample would else be thought to have no curvature."""
     X, _ = correlated(n=20_000)
-    unseen = np.setdiff1d(np.arange(len(X)), _whitening._drawn(2000, None, len(X)))[:5]
+    unseen = np.setdiff1d(np.arange(len(X)), _whitening._drawn(2000, None, np.arange(len(X))))[:5]
     X[:, 3] = 0
     X[unseen, 3] = 1
     R = root_of(X)
     Z = (X - X.mean(0)) / X.std(0)
-    largest = max(1.0, (Z[_whitening._drawn(2000, None, len(X))] ** 2).mean(0).max())
+    largest = max(1.0, (Z[_whitening._drawn(2000, None, np.arange(len(X)))] ** 2).mean(0).max())
     np.testing.assert_allclose((R.T @ R)[3, 3], 1 + _whitening.RIDGE * largest, rtol=1e-12)
 
 
@@ -133,7 +133,9 @@ def test_dependent_columns_and_an_outlier_in_float32():
     """Rounding must not make the moments indefinite."""
     X, y = correlated(n=2000, d=100)
     X = dependent((X - X.mean(0)) / X.std(0)).astype(np.float32)
-    X[np.flatnonzero(np.isin(np.arange(2000), _whitening._drawn(2000, None, 2000)))[7]] *= 1e4
+    X[
+        np.flatnonzero(np.isin(np.arange(2000), _whitening._drawn(2000, None, np.arange(2000))))[7]
+    ] *= 1e4
     model = LogisticRegression(solver="lbfgs", alpha=1e-3, max_iter=300).fit(X, y)
     exact = LogisticRegression(solver="lbfgs", alpha=1e-3, max_iter=5000, dtype="float64").fit(X, y)
     np.testing.assert_allclose(model.loss_, exact.loss_, rtol=1e-3)

@@ -61,7 +61,8 @@ cdef class Data:
     Parameters
     ----------
     X : ndarray (n, d), C order, or canonical csr_matrix with int32 indices; or the Data of it
-    Y : ndarray (n, ky) of X's dtype; for the multinomial loss (n, 1), class indices
+    Y : ndarray (n, ky) of X's dtype; for the multinomial loss (n, 1), class indices. None: a
+        column of zeros, to ask for gradients only
     loss_code : int
     loss_param : float or array (k,)
         delta or quantile, else unused.
@@ -108,13 +109,14 @@ cdef class Data:
             self._keep = (X.data, X.indices, indptr, Y, row_weight, shift, inv_scale)
             if shift is not None:
                 raise ValueError("CSR rows take no shift")
-        if (Y.ndim != 2 or Y.shape[0] != self.n or Y.dtype != dtype
+        if Y is not None and (
+                Y.ndim != 2 or Y.shape[0] != self.n or Y.dtype != dtype
                 or not (Y.flags.c_contiguous and Y.flags.aligned)):
             raise ValueError(f"Y must be a C-contiguous {dtype} array with {self.n} rows")
         if loss_code not in LOSS_CODES.values():
             raise ValueError(f"there is no loss with the code {loss_code}")
-        self.target_columns = Y.shape[1]
-        self.targets = _address(Y)
+        self.target_columns = 1 if Y is None else Y.shape[1]
+        self.targets = NULL if Y is None else _address(Y)
         self._Y = Y
         self.weights = _vector(row_weight, dtype, self.n, "row_weight")
         if shift is not None and inv_scale is None:
@@ -145,7 +147,7 @@ cdef class Data:
 
     cdef int _check_classes(self, Py_ssize_t k) except -1:
         """The multinomial loss takes targets as places in a row of k numbers."""
-        if self.loss_code == LOG_LOSS_MULTINOMIAL and self.n:
+        if self.loss_code == LOG_LOSS_MULTINOMIAL and self.n and self._Y is not None:
             if not (self._Y.min() >= 0 and self._Y.max() < k):    # not true of NaN
                 raise ValueError(f"Y must hold class indices from 0 to {k - 1}")
         return 0

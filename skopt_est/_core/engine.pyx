@@ -128,11 +128,13 @@ cdef inline void _losses(
     cdef Py_ssize_t k = scratch.sums.shape[0]
     cdef const real* weight
     cdef const real* y = pick(
-        <const real*> data.targets, order, start, count, data.target_columns, <real*> scratch.y)
+        <const real*> data.targets, order, start, count, data.target_columns, <real> 0,
+        <real*> scratch.y)
     if data.loss_code == LOG_LOSS_BINARY and k == 1 and data.weights == NULL:
         scratch.sums[0] += log_loss_sum(z, y, count, <real> scratch.scales[0], z)
         return
-    weight = pick(<const real*> data.weights, order, start, count, 1, <real*> scratch.weight)
+    weight = pick(
+        <const real*> data.weights, order, start, count, 1, <real> 1, <real*> scratch.weight)
     loss_block(
         data.loss_code, z, y, weight, count, k, &scratch.params[0], &scratch.scales[0],
         &scratch.sums[0])
@@ -300,6 +302,8 @@ def run_epoch(
     cdef bint summed
     if batch_size < 1 or n < 1:
         raise ValueError(f"no step can be made of {n} rows in batches of {batch_size}")
+    if data._Y is None:
+        raise ValueError("no step can be made without targets")
     if data.d != model.network.units[0]:
         raise ValueError(
             f"the rows have {data.d} columns, the model {model.network.units[0]} inputs")

@@ -32,6 +32,36 @@ cdef int check_csr(X, const int32_t[::1] indices, const int64_t[::1] indptr) exc
     return 0
 
 
+cdef struct Weights:
+    # of rows, in one of two precisions; both NULL: ones
+    const float* single
+    const double* double_
+
+
+cdef object _set_weights(Weights* weights, object row_weight):
+    """Let `weights` be those of an array or None. Returns what has to be kept for them."""
+    cdef const float[::1] single
+    cdef const double[::1] double_
+    weights.single, weights.double_ = NULL, NULL
+    if row_weight is None or not len(row_weight):
+        return None
+    if row_weight.dtype == np.float32 and row_weight.flags.c_contiguous:
+        single = row_weight
+        weights.single = &single[0]
+        check_aligned(weights.single, sizeof(float))
+        return row_weight
+    double_ = row_weight = np.ascontiguousarray(row_weight, np.float64)
+    weights.double_ = &double_[0]
+    check_aligned(weights.double_, sizeof(double))
+    return row_weight
+
+
+cdef inline double _weight(const Weights* weights, Py_ssize_t row) noexcept nogil:
+    if weights.single != NULL:
+        return weights.single[row]
+    return weights.double_[row] if weights.double_ != NULL else 1
+
+
 def column_moments(X, int32_t[::1] rows, row_weight, bint centre):
     """Weighted mean and variance of the columns over these rows of a dense, C-ordered X, in one
     pass over memory.
@@ -41,21 +71,17 @@ def column_moments(X, int32_t[::1] rows, row_weight, bint centre):
     returned.
     """
     cdef Py_ssize_t d = n_columns(X)
-    weights = None if row_weight is None else np.ascontiguousarray(row_weight, np.float64)
     mean, square = np.zeros(d), np.zeros(d)
-    cdef double[::1] m = mean, q = square, w
+    cdef double[::1] m = mean, q = square
     cdef double[::1] block_mean = np.zeros(d), block_square = np.zeros(d)
-    cdef double* pw = NULL
+    cdef Weights weights
     cdef const float[:, ::1] xf
     cdef const double[:, ::1] xd
-    if weights is not None and weights.shape[0]:
-        w = weights
-        pw = &w[0]
-        check_aligned(pw, sizeof(double))
     if rows.shape[0] == 0 or d == 0:
         return mean, square
-    if weights is not None and weights.shape[0] != X.shape[0]:
-        raise ValueError(f"row_weight has {weights.shape[0]} entries, X {X.shape[0]} rows")
+    if row_weight is not None and row_weight.shape != X.shape[:1]:
+        raise ValueError(f"row_weight has the shape {row_weight.shape}, X {X.shape[0]} rows")
+    _kept = _set_weights(&weights, row_weight)
     if np.min(rows) < 0 or np.max(rows) >= X.shape[0]:
         raise ValueError("rows holds an index that is not a row")
     check_aligned(&rows[0], sizeof(int32_t))
@@ -63,19 +89,19 @@ def column_moments(X, int32_t[::1] rows, row_weight, bint centre):
         xf = X
         check_aligned(&xf[0, 0], sizeof(float))
         with nogil:
-            _moments(&xf[0, 0], &rows[0], rows.shape[0], d, pw, centre, &m[0], &q[0],
+            _moments(&xf[0, 0], &rows[0], rows.shape[0], d, &weights, centre, &m[0], &q[0],
                      &block_mean[0], &block_square[0])
     else:
         xd = X
         check_aligned(&xd[0, 0], sizeof(double))
         with nogil:
-            _moments(&xd[0, 0], &rows[0], rows.shape[0], d, pw, centre, &m[0], &q[0],
+            _moments(&xd[0, 0], &rows[0], rows.shape[0], d, &weights, centre, &m[0], &q[0],
                      &block_mean[0], &block_square[0])
     return mean, square
 
 
 cdef void _moments(
-    const real* X, const int32_t* order, Py_ssize_t n, Py_ssize_t d, const double* w,
+    const real* X, const int32_t* order, Py_ssize_t n, Py_ssize_t d, const Weights* w,
     bint centre, double* mean, double* square, double* block_mean, double* block_square,
 ) noexcept nogil:
     cdef const real* x
@@ -89,15 +115,15 @@ cdef void _moments(
             block_mean[j] = 0
             block_square[j] = 0
         for i in range(start, stop):
-            part += w[order[i]] if w != NULL else 1
+            part += _weight(w, order[i])
         if centre and part > 0:
             for i in range(start, stop):
-                weight = (w[order[i]] if w != NULL else 1) / part
+                weight = _weight(w, order[i]) / part
                 x = X + order[i] * d
                 for j in range(d):
                     block_mean[j] += weight * x[j]
         for i in range(start, stop):
-            weight = w[order[i]] if w != NULL else 1
+            weight = _weight(w, order[i])
             x = X + order[i] * d
             for j in range(d):
                 delta = x[j] - block_mean[j]
@@ -119,17 +145,19 @@ def column_squares(X, int32_t[::1] rows, row_weight):
     """Weighted mean square of each column over these rows of a CSR matrix; 0 if they weigh
     nothing."""
     out = np.zeros(n_columns(X))
-    weights = np.ones(rows.shape[0])
-    if row_weight is not None:
-        weights = np.ascontiguousarray(np.asarray(row_weight)[rows], np.float64)
-    cdef double[::1] square = out, w = weights
+    cdef double[::1] square = out
+    cdef double total = 0
+    cdef Weights weights
     cdef const int32_t[::1] indices = X.indices
     cdef const int64_t[::1] indptr = X.indptr.astype(np.int64, copy=False)
     cdef const float[::1] xf
     cdef const double[::1] xd
     check_csr(X, indices, indptr)
+    if row_weight is not None and row_weight.shape != X.shape[:1]:
+        raise ValueError(f"row_weight has the shape {row_weight.shape}, X {X.shape[0]} rows")
     if X.nnz == 0 or rows.shape[0] == 0:
         return out
+    _kept = _set_weights(&weights, row_weight)
     if np.min(rows) < 0 or np.max(rows) >= X.shape[0]:
         raise ValueError("rows holds an index that is not a row")
     check_aligned(&rows[0], sizeof(int32_t))
@@ -137,24 +165,29 @@ def column_squares(X, int32_t[::1] rows, row_weight):
         xf = X.data
         check_aligned(&xf[0], sizeof(float))
         with nogil:
-            _column_squares(&xf[0], &indices[0], indptr, rows, w, square)
+            total = _column_squares(&xf[0], &indices[0], indptr, rows, &weights, square)
     else:
         xd = X.data
         check_aligned(&xd[0], sizeof(double))
         with nogil:
-            _column_squares(&xd[0], &indices[0], indptr, rows, w, square)
-    return out / (weights.sum() or 1.0)
+            total = _column_squares(&xd[0], &indices[0], indptr, rows, &weights, square)
+    return out / (total or 1.0)
 
 
-cdef void _column_squares(
+cdef double _column_squares(
     const real* x, const int32_t* indices, const int64_t[::1] indptr, const int32_t[::1] rows,
-    const double[::1] w, double[::1] square,
+    const Weights* weights, double[::1] square,
 ) noexcept nogil:
+    """Returns the weight of these rows."""
     cdef Py_ssize_t i
     cdef int64_t p
+    cdef double weight, total = 0
     for i in range(rows.shape[0]):
+        weight = _weight(weights, rows[i])
+        total += weight
         for p in range(indptr[rows[i]], indptr[rows[i] + 1]):
-            square[indices[p]] += w[i] * <double> x[p] * x[p]
+            square[indices[p]] += weight * <double> x[p] * x[p]
+    return total
 
 
 def squared_norms(X, int32_t[::1] rows, shift=None, inv_scale=None):

@@ -125,14 +125,14 @@ cdef inline bint follow_on(
 
 cdef inline const real* pick(
     const real* values, const int32_t* order, Py_ssize_t start, Py_ssize_t count,
-    Py_ssize_t columns, real* buffer,
+    Py_ssize_t columns, real missing, real* buffer,
 ) noexcept nogil:
     """These rows of an array (n, columns), side by side: where they lie, or copied to buffer.
-    NULL stands for ones."""
+    All are `missing` if it is NULL."""
     cdef Py_ssize_t i, c
     if values == NULL:
         for i in range(count * columns):
-            buffer[i] = 1
+            buffer[i] = missing
         return buffer
     if order == NULL:
         return values + start * columns
