@@ -10,7 +10,7 @@ from benchmarks import report
 
 COMMANDS = (
     *("epochs", "mlp", "inference", "optimum", "real", "search", "fixed", "memory", "growth"),
-    *("networks", "rare", "rates", "solvers", "bounds", "threads", "profile"),
+    *("networks", "rare", "rates", "hindsight", "solvers", "bounds", "threads", "profile"),
     *("compare", "readme"),
 )
 ABOUT = """\

@@ -25,6 +25,7 @@ from skopt_est._checks import check_rows_and_targets
 from skopt_est._core import engine
 from skopt_est._parameters import CONSTRAINTS
 from skopt_est._problem import Problem, Targets
+from skopt_est._rows import Rows
 from skopt_est._state import Record, Settings, State
 from skopt_est._stored import StoredEstimator
 from skopt_est._threads import one_blas_thread
@@ -60,7 +61,7 @@ class OptimizerEstimator(CallbackSupportMixin, StoredEstimator, metaclass=ABCMet
 
     @abstractmethod
     def _problem(
-        self, X: Any, targets: Targets, rows: Array, weights: Array | None, resumed: bool
+        self, X: Any, targets: Targets, rows: Rows, weights: Array | None, resumed: bool
     ) -> Problem:
         """The objective of these rows in the units of training; weights: as `Problem` has them."""
 
@@ -175,16 +176,10 @@ class OptimizerEstimator(CallbackSupportMixin, StoredEstimator, metaclass=ABCMet
         if self.early_stopping and validation is None:
             one_class_a_row = is_classifier(self) and targets.Y.shape[1] == 1
             labels = _targets.of_rows(targets.Y, rows)[:, 0] if one_class_a_row else None
-            n = X.shape[0] if rows is None else len(rows)
-            held = hold_out(n, labels, self.validation_fraction, first[1])
-            left, to_validate = _targets.positions(held, False), _targets.positions(held)
-            if rows is not None:
-                left, to_validate = rows[left], rows[to_validate]
-            rows = trained_on = left
-            validation = held_out(given, to_validate, self.scoring)
+            held = hold_out(len(rows), labels, self.validation_fraction, first[1])
+            validation = held_out(given, rows[_targets.positions(held)], self.scoring)
+            rows = trained_on = rows[_targets.positions(held, False)]
             del labels, held
-        elif rows is None:
-            rows = np.arange(X.shape[0], dtype=np.int32)
 
         self._n_rows = len(rows)
         self._weight_sum = float(len(rows)) if weights is None else weights.total(rows)

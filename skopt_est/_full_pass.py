@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from skopt_est._core import engine
+from skopt_est._rows import Rows, compiled
 from skopt_est._threads import in_threads
 
 Array = np.ndarray
@@ -25,7 +26,7 @@ GRADIENTS_SHARE = 1 / 32
 class FullPass:
     """Passes over these rows of the data, with buffers that are kept from one to the next."""
 
-    def __init__(self, data: engine.Data, network: engine.Network, rows: Array) -> None:
+    def __init__(self, data: engine.Data, network: engine.Network, rows: Rows) -> None:
         self.data, self.network = data, network
         entries = data.n_entries * (len(rows) / max(data.n, 1))
         # of the first layer, whose inputs may be sparse, and of the others
@@ -35,7 +36,7 @@ class FullPass:
         most = min(MOST_PARTS, entries * GRADIENTS_SHARE / max(network.size, 1))
         n_parts = max(int(min(most, work / PART_WORK)), 1)
         ends = [len(rows) * i // n_parts for i in range(n_parts + 1)]
-        self.rows = [rows[i:j] for i, j in pairwise(ends)]
+        self.rows = [compiled(rows, i, j) for i, j in pairwise(ends)]
         self.shares = np.diff(ends) / max(len(rows), 1)
         # as many as threads were at work at once
         self.scratches = deque([engine.Scratch(data, network)])

@@ -14,6 +14,7 @@ from skopt_est._layout import Layout
 from skopt_est._losses import Loss
 from skopt_est._objective import Objective
 from skopt_est._problem import Problem, Targets
+from skopt_est._rows import Rows
 from skopt_est._scaling import Scaling
 
 Array = np.ndarray
@@ -30,7 +31,7 @@ class LinearProblem(Problem):
         cls,
         X: Any,
         targets: Targets,
-        rows: Array,
+        rows: Rows,
         weights: Array | None,
         scaling: Scaling | None,
         l1: float,
@@ -124,7 +125,8 @@ class LinearProblem(Problem):
     def _curvatures(self) -> tuple[Array | float, Array | float]:
         """Typical and largest d²loss/df², a number or one for each row."""
         loss, Y = self.targets.loss, self.scaling.targets(self.targets.Y)
-        constant = loss.constant(Y, self.weights, self.rows)
+        # in the targets' precision, as are then the curvatures of all rows
+        constant = loss.constant(Y, self.weights, self.rows).astype(Y.dtype, copy=False)
         scale = float(np.max(_output_scale(loss, self.scaling)))
         return scale * loss.curvature(Y, constant), scale * loss.largest_curvature(Y, constant)
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from skopt_est._core import engine
+from skopt_est._rows import Rows
 from skopt_est._targets import class_masses, of_rows, weighted_mean
 
 Array = np.ndarray
@@ -62,7 +63,7 @@ class Loss:
         """Raw prediction to the prediction in the target's units."""
         return f
 
-    def constant(self, y: Array, weights: Array | None, rows: Array) -> Array:
+    def constant(self, y: Array, weights: Array | None, rows: Rows) -> Array:
         """The raw prediction of the constant model that is best for these rows, one number an
         output."""
         return weighted_mean(y, weights, rows)

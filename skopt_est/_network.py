@@ -14,6 +14,7 @@ from skopt_est._layout import Layout
 from skopt_est._losses import Loss
 from skopt_est._objective import Objective
 from skopt_est._problem import Problem, Targets
+from skopt_est._rows import Rows, compiled
 from skopt_est._scaling import Scaling
 
 Array = np.ndarray
@@ -64,14 +65,14 @@ def smoothed(Y: Array, loss: Loss, share: float) -> Array:
     return Y * (1 - share) + Y.dtype.type(share / 2)
 
 
-def target_units(Y: Array, rows: Array, weights: Array | None, loss: Loss) -> Scaling:
+def target_units(Y: Array, rows: Rows, weights: Array | None, loss: Loss) -> Scaling:
     """Units in which the targets have mean zero and deviation one."""
     if not loss.standardizes:
         raise ValueError(
             f"standardize_target=True does not go with loss={loss.name!r}, whose scale is not the "
             "target's; set it to False."
         )
-    mean, square = moments.column_moments(Y, rows, weights, True)
+    mean, square = moments.column_moments(Y, compiled(rows), weights, True)
     return Scaling(None, None, mean, _scaling.deviations(square, mean))
 
 
@@ -84,7 +85,7 @@ class NetworkProblem(Problem):
         cls,
         X: Any,
         targets: Targets,
-        rows: Array,
+        rows: Rows,
         weights: Array | None,
         scaling: Scaling | None,
         architecture: Architecture,
@@ -128,7 +129,7 @@ class NetworkProblem(Problem):
     def _target_moments(self) -> tuple[Array, Array]:
         """Means and deviations of the targets, in training's units."""
         Y = self.scaling.targets(self.targets.Y)
-        mean, square = moments.column_moments(Y, self.rows, self.weights, True)
+        mean, square = moments.column_moments(Y, compiled(self.rows), self.weights, True)
         return mean, _scaling.deviations(square, mean)
 
     def caution(self):

@@ -18,6 +18,7 @@ from skopt_est._core import engine
 from skopt_est._full_pass import FullPass
 from skopt_est._layout import Layout
 from skopt_est._losses import Loss
+from skopt_est._rows import Rows
 
 Array = np.ndarray
 
@@ -34,7 +35,7 @@ class Objective(NamedTuple):
     l2: Array
     unit: Array
     """F of output k over what training minimises for it, (n_outputs,)."""
-    rows: Array
+    rows: Rows
     """Indices of the rows trained on: neither held out nor of weight zero."""
 
     @property

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from skopt_est._core import engine
+from skopt_est._rows import Rows, compiled
 
 BLOCK = 8
 """Neighbouring rows that are drawn together."""
@@ -24,21 +25,17 @@ IN_CACHE = 1 << 19
 a say, so that the same rows come in the same order."""
 
 
-def visiting_order(
-    rows: np.ndarray, n_columns: int, rng: np.ndarray, size: int
-) -> Iterable[np.ndarray]:
+def visiting_order(rows: Rows, n_columns: int, rng: np.ndarray, size: int) -> Iterable[np.ndarray]:
     """A random order of `rows`, int32, in parts of `size`, which may lie in one and the same place;
     `rng`, the generator's state, goes on."""
     n = len(rows)
     if n * n_columns > IN_CACHE:
         return _on_two_levels(rows, n_columns, rng, size)
-    order = engine.shuffled(rows, rng)
+    order = engine.shuffled(rows[:], rng)
     return [order[first : first + size] for first in range(0, n, size)]
 
 
-def _on_two_levels(
-    rows: np.ndarray, n_columns: int, rng: np.ndarray, size: int
-) -> Iterator[np.ndarray]:
+def _on_two_levels(rows: Rows, n_columns: int, rng: np.ndarray, size: int) -> Iterator[np.ndarray]:
     n = len(rows)
     window = BLOCK * min(max(WINDOW_ELEMENTS // (BLOCK * n_columns), WINDOW // 4), WINDOW)
     blocks = engine.shuffled(np.arange(-(-n // BLOCK), dtype=np.int32), rng)
@@ -49,7 +46,7 @@ def _on_two_levels(
         count = min(windows * window, n - drawn)
         if count:  # else what waits is the rest
             place = order[waiting : waiting + count]
-            engine.visit(rows, blocks, BLOCK, window, drawn, place, rng)
+            engine.visit(compiled(rows), blocks, BLOCK, window, drawn, place, rng)
         drawn, waiting = drawn + count, waiting + count
         part = min(size, waiting)
         yield order[:part]

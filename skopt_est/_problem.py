@@ -14,6 +14,7 @@ from skopt_est import _scaling, _targets
 from skopt_est._core import engine, moments
 from skopt_est._losses import Loss
 from skopt_est._objective import Objective
+from skopt_est._rows import AllRows, Rows, compiled
 from skopt_est._scaling import Scaling
 from skopt_est.solvers import Solver
 
@@ -37,12 +38,13 @@ class Problem(ABC):
     Attributes
     ----------
     rows : the rows to train on, neither held out nor of weight zero
-    weights : of all rows, times n / S; None where those of `rows` are equal
+    weights : of all rows, times n / S; None where those of `rows` are equal. Those of rows held out
+        are set later, by their own sum (`held_out`); nothing else may look at them
     """
 
     X: Any
     targets: Targets
-    rows: Array
+    rows: Rows
     weights: Array | None
     scaling: Scaling
     objective: Objective
@@ -65,32 +67,32 @@ class Problem(ABC):
         return ""
 
     def held_out(
-        self, X: Any, Y: Array, rows: Array, weights: Array | None, same_array: bool
+        self, X: Any, Y: Array, rows: Rows, weights: Array | None, same_array: bool
     ) -> Objective:
         """The objective's loss over other rows, whose weights these are: `loss_value` is what is
         asked of it. same_array: they are rows of the training's X, which are not trained on."""
         some = _targets.of_rows(Y, rows)
-        of_rows = _targets.with_class_factors(weights, self.targets.class_factors, some)
-        kept = _targets.weighted_rows(of_rows, len(rows))
-        if kept is None:
-            kept = np.arange(len(rows), dtype=np.int32)
-        rows = rows[kept]
+        given = _targets.with_class_factors(weights, self.targets.class_factors, some)
+        kept = _targets.weighted_rows(given, len(rows))
+        rows = rows if isinstance(kept, AllRows) else rows[kept]
         out = self.weights if same_array else None  # which has room for theirs
-        scaled = _targets.row_weights(of_rows, kept, rows, len(Y), X.dtype, out)
+        scaled = _targets.row_weights(given, kept, rows, len(Y), X.dtype, out)
         return self.objective._replace(data=self.data(X, Y, scaled), rows=rows)
 
     def data_mark(self) -> int:
         """A checksum of the targets, the weights and some rows, to tell these data from others."""
         rows, Y, mark = self.rows, self.targets.Y, 0
         for piece in _targets.pieces(len(rows)):
-            mark = zlib.crc32(Y[rows[piece]].data, mark)
+            some = rows[piece]
+            for part in (some, Y[some], None if self.weights is None else self.weights[some]):
+                if part is not None:
+                    mark = zlib.crc32(np.ascontiguousarray(part).data, mark)
         X = self.X[rows[:: max(1, len(rows) // 64)]]
-        for part in (rows, X.data if issparse(X) else X, self.weights):
-            if part is not None:
-                mark = zlib.crc32(np.ascontiguousarray(part).data, mark)
-        return mark
+        return zlib.crc32(np.ascontiguousarray(X.data if issparse(X) else X).data, mark)
 
     def magnitude(self) -> float:
         """The size of the objective of a constant model."""
-        mean, square = moments.column_moments(self.targets.Y, self.rows, self.weights, True)
+        mean, square = moments.column_moments(
+            *(self.targets.Y, compiled(self.rows), self.weights), True
+        )
         return self.targets.loss.magnitude(mean, _scaling.deviations(square, mean))

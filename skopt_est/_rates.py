@@ -9,6 +9,7 @@ import numpy as np
 
 from skopt_est._core import engine, moments
 from skopt_est._objective import Objective
+from skopt_est._rows import Rows, compiled
 from skopt_est._scaling import Scaling
 from skopt_est._targets import pieces
 from skopt_est.solvers import Solver
@@ -68,7 +69,7 @@ def _of_rows(per_row: Array | float, rows: Array) -> Array | float:
 
 
 def smoothness(
-    data: engine.Data, rows: Array, fit_intercept: bool, max_iter: int = 50, rtol: float = 0.01
+    data: engine.Data, rows: Rows, fit_intercept: bool, max_iter: int = 50, rtol: float = 0.01
 ) -> float:
     """The largest eigenvalue of the Hessian's bound, by power iteration, a little enlarged as
     power iteration approaches it from below."""
@@ -81,7 +82,7 @@ def smoothness(
         if norm == 0 or not np.isfinite(norm):
             break
         v /= norm
-        engine.value_and_gradient(data, v, network, grad, rows)
+        engine.value_and_gradient(data, v, network, grad, compiled(rows))
         previous, largest = largest, float(np.linalg.norm(grad))
         v, grad = grad, v
         if abs(largest - previous) <= rtol * largest:

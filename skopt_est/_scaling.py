@@ -16,6 +16,7 @@ from scipy.sparse import issparse
 from skopt_est._core import moments
 from skopt_est._layout import Layout
 from skopt_est._losses import Loss
+from skopt_est._rows import Rows, compiled
 from skopt_est._targets import pieces
 
 Array = np.ndarray
@@ -77,17 +78,17 @@ def deviations(mean_square: Array, mean: Array) -> Array:
     return scale
 
 
-def column_squares(X, rows: Array, row_weight: Array | None) -> Array:
+def column_squares(X, rows: Rows, row_weight: Array | None) -> Array:
     """Weighted mean square of each column over these rows, float64."""
     if not issparse(X):
-        return moments.column_moments(X, rows, row_weight, False)[1]
-    return moments.column_squares(X, rows, row_weight)
+        return moments.column_moments(X, compiled(rows), row_weight, False)[1]
+    return moments.column_squares(X, compiled(rows), row_weight)
 
 
 def measure(
     X,
     Y: Array,
-    rows: Array,
+    rows: Rows,
     row_weight: Array | None,
     loss: Loss,
     n_outputs: int,
@@ -101,11 +102,11 @@ def measure(
     if issparse(X) or not fit_intercept:
         shift, scale = None, deviations(column_squares(X, rows, row_weight), np.zeros(X.shape[1]))
     else:
-        shift, square = moments.column_moments(X, rows, row_weight, True)
+        shift, square = moments.column_moments(X, compiled(rows), row_weight, True)
         scale = deviations(square, shift)
     target_shift, target_scale = np.zeros(n_outputs), np.ones(n_outputs)
     if loss.standardizes:
-        y_mean, y_square = moments.column_moments(Y, rows, row_weight, fit_intercept)
+        y_mean, y_square = moments.column_moments(Y, compiled(rows), row_weight, fit_intercept)
         target_scale = deviations(y_square, y_mean)
         if fit_intercept:
             target_shift = loss.constant(Y, row_weight, rows).astype(np.float64)

@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
+from skopt_est._rows import AllRows, Rows
+
 Array = np.ndarray
 PIECE = 1 << 14
 
@@ -63,7 +65,8 @@ def weights_of(sample_weight, X, argument: str) -> Array | None:
     if sample_weight is None:
         return None
     try:
-        weights = _check_sample_weight(sample_weight, X, dtype=None)
+        single = getattr(sample_weight, "dtype", None) == np.float32
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float32 if single else np.float64)
     except ValueError as error:
         shape = f" Got shape {np.shape(sample_weight)}." if np.ndim(sample_weight) > 1 else ""
         raise ValueError(f"{argument}: {error}{shape}") from error
@@ -89,7 +92,7 @@ def _check_sum(total: float, most: float, argument: str) -> None:
 
 
 def class_masses(
-    Y: Array, weights: Array | None, n_classes: int, rows: Array | None = None
+    Y: Array, weights: Array | None, n_classes: int, rows: Rows | None = None
 ) -> Array:
     """The weight of the rows (None: all) of each class, added in their order; Y holds class
     indices."""
@@ -140,7 +143,7 @@ class RowWeights(NamedTuple):
         with np.errstate(over="ignore", invalid="ignore"):
             return of_class * given
 
-    def total(self, rows: Array) -> float:
+    def total(self, rows: Rows) -> float:
         with np.errstate(over="ignore"):
             return sum(float(self.of(rows[piece]).sum()) for piece in pieces(len(rows)))
 
@@ -160,7 +163,7 @@ def with_class_factors(given: Array | None, factors: Array | None, Y: Array) -> 
 
 
 def positions(mask: Array, wanted: bool = True) -> Array:
-    """Where it is so, int32: those that numpy finds have twice the bytes."""
+    """Indices where the mask is `wanted`, int32: those that NumPy finds have twice the bytes."""
     found = np.empty(np.count_nonzero(mask == wanted), np.int32)
     at = 0
     for piece in pieces(len(mask)):
@@ -170,24 +173,23 @@ def positions(mask: Array, wanted: bool = True) -> Array:
     return found
 
 
-def weighted_rows(weights: RowWeights | None, n: int) -> Array | None:
-    """Indices of the rows whose weight is not zero; None: all."""
+def weighted_rows(weights: RowWeights | None, n: int) -> Rows:
+    """Indices of the rows whose weight is not zero."""
     if weights is None:
-        return None
+        return AllRows(n)
     weighted = np.concatenate([weights.of(piece) != 0 for piece in pieces(n)])
     if not weighted.any():
         raise ValueError("sample_weight times class_weight is zero for every sample.")
-    return None if weighted.all() else positions(weighted)
+    return AllRows(n) if weighted.all() else positions(weighted)
 
 
 @overload
-def of_rows(values: Array, rows: Array | None) -> Array: ...
+def of_rows(values: Array, rows: Rows) -> Array: ...
 @overload
-def of_rows(values: None, rows: Array | None) -> None: ...
-def of_rows(values: Array | None, rows: Array | None) -> Array | None:
-    """What belongs to these rows, which are in order and each there once; no copy of all, which
-    None stands for, too."""
-    if values is None or rows is None or len(rows) == len(values):
+def of_rows(values: None, rows: Rows) -> None: ...
+def of_rows(values: Array | None, rows: Rows) -> Array | None:
+    """What belongs to these rows, which are in order and each there once; no copy of all."""
+    if values is None or len(rows) == len(values):
         return values
     some = np.empty((len(rows), *values.shape[1:]), values.dtype)
     for piece in pieces(len(rows)):  # numpy makes positions of eight bytes of `rows`
@@ -197,15 +199,15 @@ def of_rows(values: Array | None, rows: Array | None) -> Array | None:
 
 def row_weights(
     weights: RowWeights | None,
-    places: Array,
-    rows: Array,
+    places: Rows,
+    rows: Rows,
     n: int,
     dtype: np.dtype,
     out: Array | None = None,
 ) -> Array | None:
     """For n rows the weights times len(rows) / S, as the engine takes them; None where those of
-    `rows` are equal. `places`: which of the weights are those of `rows`. `out`: an array of n that
-    others of its rows have a use for, too."""
+    `rows` are equal. `places`: which of the weights are those of `rows`. `out`: an array of n to
+    write to, whose other rows are left as they are."""
     if weights is None:
         return None
     least, most = np.inf, 0.0
@@ -221,7 +223,7 @@ def row_weights(
     return scaled
 
 
-def weighted_mean(values: Array, weights: Array | None, rows: Array) -> Array:
+def weighted_mean(values: Array, weights: Array | None, rows: Rows) -> Array:
     """Of each column over these rows of an array (n, k)."""
     total, mass = np.zeros(values.shape[1]), 0.0
     for piece in pieces(len(rows)):

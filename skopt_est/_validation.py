@@ -13,6 +13,7 @@ from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils import _safe_indexing
 
 from skopt_est import _targets
+from skopt_est._rows import AllRows, Rows
 
 if TYPE_CHECKING:
     from skopt_est._base import OptimizerEstimator
@@ -43,7 +44,13 @@ def held_out(given: tuple[Any, Any, Array | None], rows: Array, scoring: Any) ->
     if scoring == "loss":  # which the engine takes from the rows it has
         weights = given[2]
         return Validation(None, None, None if weights is None else weights[rows], rows)
-    return Validation(*take(*given, rows), rows)
+    X, y, weights = take(*given, rows)
+    return Validation(X, y, in_double(weights), rows)
+
+
+def in_double(weights: Array | None) -> Array | None:
+    """Scorers sum in the precision of what they are given."""
+    return None if weights is None else weights.astype(np.float64, copy=False)
 
 
 def check_arguments(
@@ -163,21 +170,22 @@ def score_of(
     estimator: OptimizerEstimator, validation: Validation, problem: Problem
 ) -> Callable[[Array], float]:
     """The validation score as a function of the parameters in training's units."""
-    X_val, Y, rows = problem.X, problem.targets.Y, validation.rows
+    X_val, Y = problem.X, problem.targets.Y
+    rows: Rows | None = validation.rows
     weights = validation.sample_weight
     if rows is None:
         X_val, y_val = estimator._validate(
             validation.X, validation.y, X_val.dtype, reset=False, names=("X_val", "y_val")
         )
         weights = _targets.weights_of(weights, X_val, "sample_weight_val")
-        validation = validation._replace(sample_weight=weights)
+        validation = validation._replace(sample_weight=in_double(weights))
         Y = estimator._encode(y_val, X_val.dtype, "y_val")
         if Y.shape[1] != problem.targets.Y.shape[1]:
             raise ValueError(
                 f"y_val has {Y.shape[1]} targets, y has {problem.targets.Y.shape[1]}; they "
                 "must be as many."
             )
-        rows = np.arange(len(Y), dtype=np.int32)
+        rows = AllRows(len(Y))
     if estimator.scoring == "loss":
         if issparse(X_val) and problem.scaling.shift is not None:
             raise ValueError(

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.linalg import cholesky
 from scipy.linalg.lapack import dtrtrs
 
+from skopt_est._rows import Rows
 from skopt_est._scaling import Scaling
 from skopt_est._targets import pieces
 
@@ -82,7 +83,7 @@ class Coordinates:
 
 
 def whitener(
-    X: Array, rows: Array, row_weight: Array | None, scaling: Scaling, penalty: Array
+    X: Array, rows: Rows, row_weight: Array | None, scaling: Scaling, penalty: Array
 ) -> Array | None:
     """Upper triangular R with R'R the columns' second moments, from a sample of the rows, plus
     the diagonal `penalty`; None where it would cost more than it saves.
@@ -106,22 +107,22 @@ def whitener(
     return cholesky(moments, overwrite_a=True, check_finite=False).astype(np.float64, order="F")
 
 
-def _sample(X: Array, rows: Array, row_weight: Array | None, scaling: Scaling, size: int) -> Array:
+def _sample(X: Array, rows: Rows, row_weight: Array | None, scaling: Scaling, size: int) -> Array:
     """About `size` rows in training's units: all, times the roots of their weights, if there are
     no more, else some drawn by weight."""
     few = len(rows) <= size
-    Z = X[rows if few else rows[_drawn(size, row_weight, rows)]]
+    Z = X[rows[:] if few else rows[_drawn(size, row_weight, rows)]]
     units: dict[str, Any] = scaling.as_rows(X.dtype)
     if units["shift"] is not None:
         Z -= units["shift"]
     Z *= units["inv_scale"]
     if few and row_weight is not None:
-        weights = row_weight[rows]
+        weights = row_weight[rows[:]]
         Z *= np.sqrt(weights / weights.mean())[:, None]
     return Z
 
 
-def _drawn(size: int, row_weight: Array | None, rows: Array) -> Array:
+def _drawn(size: int, row_weight: Array | None, rows: Rows) -> Array:
     """Places in `rows`, evenly spread, each as often as its row's weight asks for: a weighted row
     counts as a repeated one. At irrational places, lest rounding decide."""
     n = len(rows)

@@ -214,3 +214,32 @@ def test_no_targets_are_zeros(engine):
     ]
     assert values[0] == values[1] > 0
     np.testing.assert_array_equal(*gradients)
+
+
+@pytest.mark.parametrize("as_rows", [np.asarray, sparse.csr_matrix], ids=["dense", "csr"])
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_range_of_rows_is_their_positions(engine, k, as_rows):
+    rng = np.random.default_rng(0)
+    X, Y = (
+        as_rows(rng.normal(size=(400, 9)) * (rng.random((400, 9)) < 0.5)),
+        rng.normal(size=(400, k)),
+    )
+    if sparse.issparse(X):
+        X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int64)
+    data, network = engine.Data(X, Y, 0, 0.0, rng.random(400)), engine.Network((9, k))
+    theta = rng.normal(size=10 * k)
+    for span in (range(400), range(0, 57), range(57, 399), range(399, 400), range(3, 3)):
+        gradients = np.empty((2, 10 * k))
+        values = [
+            engine.value_and_gradient(data, theta, network, gradient, order)
+            for order, gradient in zip((span, np.array(span, np.int32)), gradients, strict=True)
+        ]
+        assert values[0] == values[1]
+        np.testing.assert_array_equal(*gradients)
+
+
+@pytest.mark.parametrize("span", [range(0, 4, 2), range(-1, 2), range(1, 5), range(3, 0, -1)])
+def test_a_range_that_is_not_of_rows_is_refused(engine, span):
+    data, network = engine.Data(np.ones((4, 1)), None, 0), engine.Network((1, 1))
+    with pytest.raises(ValueError, match="not a range of step one within 4 rows"):
+        engine.value_and_gradient(data, np.ones(2), network, np.empty(2), span)

@@ -80,3 +80,14 @@ def test_one_nan_is_seen(engine, place, dtype):
     assert np.isfinite(engine.value_and_gradient(engine.Data(f, y, CODE), one, network, None))
     f[place] = np.nan
     assert np.isnan(engine.value_and_gradient(engine.Data(f, y, CODE), one, network, None))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_far_out_losses_and_slopes_are_zero_not_subnormal(engine, dtype):
+    # one row alone has a vector filled up, nine have none
+    least = -87 if dtype == np.float32 else -708
+    for n in (1, 9, 16):
+        f, y = np.full(n, least * 1.01, dtype), np.zeros(n)
+        value, slopes = at_raw(engine, f, y, dtype)
+        assert value == 0
+        assert not slopes.any()

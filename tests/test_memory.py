@@ -104,3 +104,11 @@ def test_a_network_needs_its_vectors_and_no_more(solver):
     vectors = 3 + SOLVERS[solver](momentum=0.9).n_slots()  # weights, gradient, the best, the state
     own = 4 * d * hidden
     assert peak(model, X, y) < (vectors + 0.75) * own
+
+
+@pytest.mark.parametrize("solver", ["gd", "sgd", "lbfgs"])
+def test_counts_need_a_curvature_of_their_own_precision(narrow, solver):
+    X = narrow[0]
+    y = np.random.default_rng(0).poisson(1.0, N).astype(np.float32)
+    model = LinearRegression(loss="poisson", solver=solver, max_iter=2, random_state=0)
+    assert peak(model, X, y) < N * 16 + 900_000

@@ -6,7 +6,8 @@ import pytest
 from scipy import sparse
 
 from skopt_est import LogisticRegression, _order
-from skopt_est._core import engine
+from skopt_est._core import engine, moments
+from skopt_est._rows import AllRows
 
 pytestmark = pytest.mark.usefixtures("by_feature")
 
@@ -147,3 +148,42 @@ def test_dense_and_csr_rows_of_either_type_come_in_the_same_order():
     dense = model.fit(X, y).coef_.copy()
     np.testing.assert_allclose(model.fit(sparse.csr_matrix(X), y).coef_, dense, rtol=1e-6)
     np.testing.assert_allclose(model.fit(X.astype(np.float32), y).coef_, dense, rtol=1e-2)
+
+
+def test_all_rows_come_in_the_order_of_their_positions():
+    n, columns = 20_000, 100
+    whole, state = generator(), generator()
+    positions = np.arange(n, dtype=np.int32)
+    expected = [part.copy() for part in _order.visiting_order(positions, columns, whole, 3000)]
+    parts = [part.copy() for part in _order.visiting_order(AllRows(n), columns, state, 3000)]
+    np.testing.assert_array_equal(np.concatenate(parts), np.concatenate(expected))
+    np.testing.assert_array_equal(whole, state)
+    few = _order.visiting_order(AllRows(50), 2, generator(), 30)
+    np.testing.assert_array_equal(
+        np.concatenate(few), shuffled(np.arange(50, dtype=np.int32), generator())
+    )
+
+
+@pytest.mark.parametrize("rows", [range(1, 9), range(0, 16, 2)])
+def test_other_ranges_are_refused(rows):
+    with pytest.raises(ValueError, match="range"):
+        engine.visit(rows, ONE, 8, 8, 0, np.empty(8, np.int32), generator())
+
+
+def test_moments_of_a_range_are_those_of_its_positions():
+    rng = np.random.default_rng(0)
+    X, weight = rng.normal(size=(5000, 3)), rng.random(5000)
+    positions = np.arange(5000, dtype=np.int32)
+    for w in (None, weight, weight.astype(np.float32)):
+        for centre in (True, False):
+            np.testing.assert_array_equal(
+                moments.column_moments(X, range(5000), w, centre),
+                moments.column_moments(X, positions, w, centre),
+            )
+        rows = sparse.csr_matrix(X)
+        np.testing.assert_array_equal(
+            moments.column_squares(rows, range(5000), w),
+            moments.column_squares(rows, positions, w),
+        )
+    with pytest.raises(ValueError, match="begin at 0"):
+        moments.column_moments(X, range(1, 5000), None, True)

@@ -307,3 +307,20 @@ def test_validation_rows_that_are_those_of_training_have_weights_of_their_own():
     same = fit(clone(est), X, y, weight, X_val=X, y_val=y, sample_weight_val=other)
     copied = fit(clone(est), X, y, weight, X_val=X.copy(), y_val=y, sample_weight_val=other)
     assert_same_bits(same, copied)
+
+
+@pytest.mark.parametrize("scoring", [None, "r2", "loss"])
+def test_scores_are_summed_in_double_precision(scoring):
+    X, y, _ = data("regression", n=400)
+    X, y = X.astype(np.float32), y.astype(np.float32)
+    weight = np.random.default_rng(2).uniform(0.5, 1.5, 400)
+    est = model("regression", early_stopping=True, scoring=scoring, max_iter=5)
+    plain = fit(clone(est), X, y, weight)
+    large = fit(clone(est), X, y, (1e37 * weight).astype(np.float32))
+    np.testing.assert_allclose(large.validation_scores_, plain.validation_scores_, rtol=1e-4)
+
+
+@pytest.mark.parametrize("weight", [2, True, np.float32(3)])
+def test_one_number_weighs_all_rows_alike(weight):
+    X, y, _ = data("two")
+    assert_same_bits(fit(model("two"), X, y, sample_weight=weight), fit(model("two"), X, y))

@@ -56,13 +56,13 @@ cdef Py_ssize_t _fullest(const Rows* rows) noexcept nogil:
 
 
 cdef class Data:
-    """What is given: rows, targets, row weights, loss. Nothing in it is written to.
+    """What is given: rows, targets, row weights, loss. Nothing in it is written to here.
 
     Parameters
     ----------
     X : ndarray (n, d), C order, or canonical csr_matrix with int32 indices; or the Data of it
-    Y : ndarray (n, ky) of X's dtype; for the multinomial loss (n, 1), class indices. None: a
-        column of zeros, to ask for gradients only
+    Y : ndarray (n, ky) of X's dtype; for the multinomial loss (n, 1), class indices. None:
+        taken as a column of zeros; no steps can be made
     loss_code : int
     loss_param : float or array (k,)
         delta or quantile, else unused.

@@ -24,7 +24,7 @@ from skopt_est._core.cells cimport (
 )
 from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward, next_block
 from skopt_est._core.dropout cimport Drop, drop_from, set_drop
-from skopt_est._core.entry cimport check_aligned, csr_fault
+from skopt_est._core.entry cimport check_aligned, csr_fault, range_start
 from skopt_est._core.layers cimport Layer, backward_layers, forward_layers, slope_needed
 from skopt_est._core.lazy cimport N_POWERS, Steps
 from skopt_est._core.log_loss cimport log_loss_sum
@@ -209,6 +209,7 @@ def value_and_gradient(
 
     Parameters
     ----------
+    order : int32 array, a range of step one, or None
     theta : ndarray (network.size,) of the data's dtype
     grad : ndarray like theta, or None
     sums : float64 array (k,) or None; filled with the mean loss of each output
@@ -222,8 +223,12 @@ def value_and_gradient(
     float
         The sum of the outputs' mean losses.
     """
-    cdef Py_ssize_t count = data.n if order is None else len(order)
-    cdef const int32_t* rows = <const int32_t*> _vector(order, np.dtype(np.int32), count, "order")
+    cdef Py_ssize_t count = data.n if order is None else len(order), first = 0
+    cdef const int32_t* rows = NULL
+    if isinstance(order, range):
+        first = range_start(order, data.n)
+    else:
+        rows = <const int32_t*> _vector(order, np.dtype(np.int32), count, "order")
     cdef const void* t = _vector(theta, data.dtype, network.size, "theta")
     cdef void* g = <void*> _vector(grad, data.dtype, network.size, "grad", True)
     if theta is None:
@@ -238,9 +243,9 @@ def value_and_gradient(
     scratch.bind(<const char*> t, <char*> g, theta.itemsize, network.fit_intercept)
     with nogil:
         if data.is_float:
-            _full_pass(data, scratch, rows, count, network.size, <float> 0)
+            _full_pass(data, scratch, rows, first, count, network.size, <float> 0)
         else:
-            _full_pass(data, scratch, rows, count, network.size, <double> 0)
+            _full_pass(data, scratch, rows, first, count, network.size, <double> 0)
     means = scratch.totals / max(count, 1)
     if sums is not None:
         sums[:] = means
@@ -248,13 +253,15 @@ def value_and_gradient(
 
 
 cdef int _full_pass(
-    Data data, Scratch scratch, const int32_t* order, Py_ssize_t n, Py_ssize_t size, real like,
+    Data data, Scratch scratch, const int32_t* order, Py_ssize_t first, Py_ssize_t n,
+    Py_ssize_t size, real like,
 ) except -1 nogil:
-    cdef Py_ssize_t start = 0, count, work = 0
+    """Over n rows from place `first` on, or from row `first` on if order is NULL."""
+    cdef Py_ssize_t start = first, stop = first + n, count, work = 0
     cdef double share = 1.0 / n if n else 0
-    while start < n:
-        count = min(scratch.block_rows, n - start)
-        _accumulate(data, scratch, order, start, count, n, share, start == 0, like)
+    while start < stop:
+        count = min(scratch.block_rows, stop - start)
+        _accumulate(data, scratch, order, start, count, stop, share, start == first, like)
         start += count
         work += count * size
         if work > SIGNAL_WORK:

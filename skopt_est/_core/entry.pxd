@@ -9,6 +9,13 @@ cdef inline int check_aligned(const void* address, size_t itemsize) except -1:
     return 0
 
 
+cdef inline Py_ssize_t range_start(object rows, Py_ssize_t n) except -1:
+    """Of a range of some of n rows, one after the other."""
+    if rows.step != 1 or rows.start < 0 or rows.stop > n:
+        raise ValueError(f"{rows} is not a range of step one within {n} rows")
+    return rows.start
+
+
 cdef inline const char* csr_fault(
     const int64_t* indptr, const int32_t* indices, Py_ssize_t n, Py_ssize_t d, Py_ssize_t n_entries,
 ) noexcept nogil:

@@ -80,7 +80,7 @@ cdef extern from *:
             step(F, 0, j)
     #define FOUR_AT(F, x) (*(const tile_vector##F *) ((x) + i))
     /* sum += row y; or, if centred, sum -= (row - mean) y, where the row is an operand of the
-     * subtraction. FOUR_SUM: what such a sum adds to x. */
+     * subtraction. FOUR_SUM: x plus what such a sum stands for. */
     #define FOUR_ADD(F, sum, row, y) { \
         if (centred) { \
             tile_vector##F less = mean - FOUR_AT(F, row); \
@@ -133,7 +133,7 @@ cdef extern from *:
     #endif
     #define FOUR_HALVE(F, x, y) \
         (TILE_SHUFFLE(F, x, y, FOUR_FIRST##F) + TILE_SHUFFLE(F, x, y, FOUR_LAST##F))
-    /* A vector of four has a move of its own, which memcpy isn't made into. */
+    /* The compiler copies by halves in place of storing a whole vector. */
     #define FOUR_STORE(T, F, to, v) \
         if (TILE_BYTES == 4 * sizeof(T)) \
             *(tile_vector##F *) (to) = v; \

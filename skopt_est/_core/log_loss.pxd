@@ -1,5 +1,5 @@
-# The binary log loss of rows without weights of their own, which most fits have, in vectors. The
-# oracle is `point` in losses.pxd.
+# The binary log loss in vectors, for rows without weights, as in most fits. It agrees with `point`
+# in losses.pxd, which is for all others.
 from skopt_est._core.tiles cimport tiled  # noqa: F401 (its vectors are used below)
 from skopt_est._core.types cimport real
 from skopt_est._core.vector_math cimport vexp  # noqa: F401 (its polynomials are used below)
@@ -9,10 +9,13 @@ cdef extern from *:
     /* log_losses: the sum of log(1 + exp(f)) - y f over n rows, n <= LOG_LOSSES; gradient <- scale
      * times its derivatives, unless NULL; it may be f. With e = exp(-|f|), which can't overflow,
      * log(1 + exp(f)) is log(1 + e) + max(f, 0), and one logarithm does for all rows: that of the
-     * product of their 1 + e, of which a vector of products keeps what is above one, so that
-     * nothing of a small e is lost. Both sums are in double precision. */
-    #define LOG_LOSSES 256 /* 2^256 is a product that doesn't overflow */
-    #if TILE_BYTES == 0
+     * product of their 1 + e. Of the product what is above 1 is kept, so that a small e isn't
+     * rounded away. It and the rest are in double precision, where 2^LOG_LOSSES is a number. */
+    #define LOG_LOSSES 256
+    #if defined(TILE_KEEPS) && (defined(__clang__) || __GNUC__ >= 9) /* __builtin_convertvector */
+    #define LOG_LOSS_VECTORS
+    #endif
+    #ifndef LOG_LOSS_VECTORS
     #define LOG_LOSS_FUNCTION(T, F) \
     TILE_INLINE double log_losses##F(const T *f, const T *y, ptrdiff_t n, T scale, T *gradient) { \
         double above = 0, linear = 0; \
@@ -44,7 +47,7 @@ cdef extern from *:
             tile_vector wide = __builtin_convertvector(part, tile_vector); \
             step \
         }
-    /* LOG_LOSS_LEAST: x from which on exp(x) is as good as zero, and a normal number. */
+    /* LOG_LOSS_LEAST: below it exp is taken as zero; it isn't a normal number much further down. */
     #define LOG_LOSS_LEASTf -87.0f
     #define LOG_LOSS_LEAST -708.0
     #define LOG_LOSS_SIGNf INT32_MIN
@@ -54,8 +57,9 @@ cdef extern from *:
     #define LOG_LOSS_FUNCTION(T, F) \
     TILE_INLINE tile_vector##F log_loss_exp##F(tile_vector##F x) { /* of x <= 0 */ \
         tile_vector##F t, n, r, square; \
+        const log_loss_bits##F low = x < LOG_LOSS_LEAST##F; \
         t = (tile_vector##F) {0} + LOG_LOSS_LEAST##F; \
-        x = LOG_LOSS_WHERE(F, x < t, t, x); \
+        x = LOG_LOSS_WHERE(F, low, t, x); \
         t = x * VM_LOG2E##F + VM_ROUND##F; \
         TILE_KEEP(t); \
         n = t - VM_ROUND##F; \
@@ -68,7 +72,8 @@ cdef extern from *:
         t = (tile_vector##F) (((log_loss_bits##F) t + VM_BIAS##F) << VM_DIGITS##F); \
         r += square * log_loss_exp_tail##F(r, square); \
         TILE_KEEP(r); \
-        return r * t + t; \
+        r = r * t + t; \
+        return (tile_vector##F) (~low & (log_loss_bits##F) r); \
     } \
     TILE_INLINE void log_losses_step##F( \
             const T *f, const T *y, T scale, T *gradient, tile_vector *above, \
@@ -93,10 +98,10 @@ cdef extern from *:
         for (; i + LANES <= n; i += LANES) \
             log_losses_step##F( \
                 f + i, y + i, scale, gradient == NULL ? NULL : gradient + i, above, linear); \
-        if (i < n) { /* filled up with what is without loss */ \
+        if (i < n) { /* filled up with what has no loss */ \
             T last[3][LANES]; \
             for (int k = 0; k < LANES; k++) { \
-                last[0][k] = k < n - i ? f[i + k] : LOG_LOSS_LEAST##F; \
+                last[0][k] = k < n - i ? f[i + k] : 2 * LOG_LOSS_LEAST##F; \
                 last[1][k] = k < n - i ? y[i + k] : 0; \
             } \
             log_losses_step##F(last[0], last[1], scale, last[2], above, linear); \

@@ -25,20 +25,23 @@ def shuffled(const int32_t[::1] rows, uint64_t[::1] state):
 
 
 def visit(
-    const int32_t[::1] rows, const int32_t[::1] blocks, Py_ssize_t block, Py_ssize_t window,
-    Py_ssize_t start, int32_t[::1] order, uint64_t[::1] state,
+    rows, const int32_t[::1] blocks, Py_ssize_t block, Py_ssize_t window, Py_ssize_t start,
+    int32_t[::1] order, uint64_t[::1] state,
 ):
     """Fill `order` with some of `rows`, visited at random on two levels; `state`, one word, goes
     on.
 
     Parameters
     ----------
+    rows : int32 array, or range(n)
     blocks : an order of the blocks of `block` neighbours
     window : so many rows, in the order of their blocks, are mixed
     start : the first place in that order, a multiple of window
     """
     cdef uint64_t* word = _word(state)
-    cdef Py_ssize_t n = rows.shape[0], count = order.shape[0], place = 0, b
+    cdef Py_ssize_t n = len(rows), count = order.shape[0], place = 0, b
+    cdef const int32_t[::1] given
+    cdef const int32_t* p_rows = NULL
     cdef const int32_t* listed
     cdef int32_t last, n_last = 0, outside = 0
     if block < 1 or window < 1:
@@ -46,13 +49,22 @@ def visit(
     if start < 0 or start > n - count or start % window:
         raise ValueError(f"there are no {count} places from {start} on in windows of {window}")
     block, window = min(block, max(n, 1)), min(window, max(n, 1))
-    if np.may_share_memory(order, blocks) or np.may_share_memory(order, rows):
+    if isinstance(rows, range):
+        if range_start(rows, n) != 0:
+            raise ValueError(f"a range of rows must begin at 0, got {rows}")
+    elif np.may_share_memory(order, rows):
+        raise ValueError("order must not lie over rows or blocks")
+    else:
+        given = rows
+    if np.may_share_memory(order, blocks):
         raise ValueError("order must not lie over rows or blocks")
     if blocks.shape[0] != (n + block - 1) // block:
         raise ValueError(f"{blocks.shape[0]} blocks of {block} are not {n} rows")
     if count:
         check_aligned(&order[0], sizeof(int32_t))
-        check_aligned(&rows[0], sizeof(int32_t))
+        if not isinstance(rows, range):
+            p_rows = &given[0]
+            check_aligned(p_rows, sizeof(int32_t))
         check_aligned(&blocks[0], sizeof(int32_t))
         listed = &blocks[0]
         last = <int32_t> (blocks.shape[0] - 1)
@@ -65,4 +77,4 @@ def visit(
             raise ValueError("blocks must be an order of all blocks")
         with nogil:
             visit_blocks(
-                &rows[0], n, block, window, &blocks[0], place, start, count, &order[0], word)
+                p_rows, n, block, window, &blocks[0], place, start, count, &order[0], word)

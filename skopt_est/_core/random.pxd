@@ -38,21 +38,22 @@ cdef inline void visit_blocks(
     const int32_t* rows, Py_ssize_t n, Py_ssize_t block, Py_ssize_t window, const int32_t* blocks,
     Py_ssize_t place_of_last, Py_ssize_t start, Py_ssize_t count, int32_t* order, uint64_t* state,
 ) noexcept nogil:
-    """`count` rows from place `start` on, where a window begins: blocks of neighbours as they are
-    listed, then the rows of each window in random order.
+    """`count` rows (NULL: 0, 1, ...) from place `start` on, where a window begins: blocks of
+    neighbours as they are listed, then the rows of each window in random order.
 
     The last block may lack some rows; place_of_last: where it is in the list.
     """
     cdef Py_ssize_t n_blocks = (n + block - 1) // block, lacking = n_blocks * block - n
-    cdef Py_ssize_t before = place_of_last * block, at = 0, b, i
+    cdef Py_ssize_t before = place_of_last * block, at = 0, b, i, place
     if start >= before + block - lacking:
         start += lacking
     b, i = start // block, start % block
     while at < count:
-        if b + BLOCKS_AHEAD < n_blocks:
+        if rows != NULL and b + BLOCKS_AHEAD < n_blocks:
             skopt_prefetch(rows + blocks[b + BLOCKS_AHEAD] * block)
         while at < count and i < block and blocks[b] * block + i < n:
-            order[at] = rows[blocks[b] * block + i]
+            place = blocks[b] * block + i
+            order[at] = rows[place] if rows != NULL else <int32_t> place
             at += 1
             i += 1
         b += 1

@@ -158,14 +158,16 @@ cdef inline void prefetch_entries(
     const Rows* rows, const int32_t* order, Py_ssize_t at, Py_ssize_t n, real like
 ) noexcept nogil:
     """Ask for the entries of the CSR row ROWS_AHEAD places after `at`, the first of a long row, and
-    for where those of a later one lie; n: the length of order."""
+    for where those of a later one lie; n: where the order ends."""
     cdef int64_t first, entries
-    if order == NULL or at + 2 * ROWS_AHEAD >= n:
+    cdef Py_ssize_t row = at + ROWS_AHEAD
+    if at + 2 * ROWS_AHEAD >= (n if order != NULL else min(n, rows.n)):
         return
-    skopt_prefetch(rows.indptr + order[at + 2 * ROWS_AHEAD])
-    first = rows.indptr[order[at + ROWS_AHEAD]]
-    entries = min(rows.indptr[order[at + ROWS_AHEAD] + 1] - first,
-                  <int64_t> (PREFETCH_BYTES // sizeof(real)))
+    if order != NULL:
+        row = order[row]
+        skopt_prefetch(rows.indptr + order[at + 2 * ROWS_AHEAD])
+    first = rows.indptr[row]
+    entries = min(rows.indptr[row + 1] - first, <int64_t> (PREFETCH_BYTES // sizeof(real)))
     prefetch_lines(rows.indices + first, <Py_ssize_t> (entries * sizeof(int32_t)))
     prefetch_lines(<const real*> rows.values + first, <Py_ssize_t> (entries * sizeof(real)))
 

@@ -58,14 +58,18 @@ cdef extern from *:
     #define TILE_WHOLE (TILE_BYTES ? TILE_BYTES : 64)
 
     /* Ends what the compiler may reorder: sums of products stay chains of multiply-adds as they are
-     * written. Reordered, two of them are two products and two sums, in three instructions. */
+     * written. Reordered, two of them are two products and two sums, in three instructions. Code
+     * that would be wrong, not only slow, if reordered needs TILE_KEEPS. */
     #if !defined(__GNUC__) || TILE_BYTES == 0
     #define TILE_KEEP(v)
     #elif defined(__AVX512F__)
+    #define TILE_KEEPS
     #define TILE_KEEP(v) __asm__("" : "+v"(v))
     #elif defined(__SSE2__)
+    #define TILE_KEEPS
     #define TILE_KEEP(v) __asm__("" : "+x"(v))
     #elif defined(__aarch64__)
+    #define TILE_KEEPS
     #define TILE_KEEP(v) __asm__("" : "+w"(v))
     #else
     #define TILE_KEEP(v)
