@@ -10,7 +10,17 @@ from benchmarks import report
 
 COMMANDS = (
     *("epochs", "mlp", "inference", "optimum", "real", "search", "fixed", "memory", "growth"),
-    *("networks", "rare", "rates", "hindsight", "solvers", "bounds", "threads", "profile"),
+    *(
+        "networks",
+        "rare",
+        "rates",
+        "hindsight",
+        "solvers",
+        "bytes_a_row",
+        "bounds",
+        "threads",
+        "profile",
+    ),
     *("compare", "readme"),
 )
 ABOUT = """\
