@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skopt_est._validation import take
+from skopt_est._validation import in_double, take
 
 if TYPE_CHECKING:
     from skopt_est._trainer import Trainer
@@ -62,7 +62,7 @@ class Tasks:
     @cached_property
     def data(self) -> tuple[Any, Any, dict[str, Any] | None]:
         X, y, weight = self.given if self.rows is None else take(*self.given, self.rows)
-        return X, y, None if weight is None else {"sample_weight": weight}
+        return X, y, None if weight is None else {"sample_weight": in_double(weight)}
 
     def begin(self, name: str, n_subtasks: int = 0) -> None:
         """A task, the next one within the last one that has begun and not ended."""

@@ -21,9 +21,9 @@ STEPS_AT_ONCE = 1 << 16
 STEPS_FORESEEN = 1 << 12
 """Whose numbers are made at once, at one rate, where an epoch has few steps or all are alike."""
 ROWS_AT_ONCE = 1 << 16
-"""The same for the order of the rows: a fourth of them, at most so many and at least an eighth of
-so many; four times as many where something is done or drawn after each run of steps (absent
-features, masks of dropout); and never less than a sixteenth of the rows."""
+"""Of one call, whose order is made at once: a fourth of all, but at most so many and at least an
+eighth of so many; four times so many where something is done or drawn after each call (absent
+features, masks of dropout); never fewer than a sixteenth of all or, by feature, than columns."""
 
 
 DENSE_FROM = {

@@ -20,7 +20,10 @@ class AllRows:
     def __getitem__(self, some: slice | Array) -> Array:
         if isinstance(some, slice):
             return np.arange(*some.indices(self.n), dtype=np.int32)
+        assert some.dtype.kind == "i"  # places, not a mask
         return some
+
+    __iter__ = None  # not by counting up to an IndexError, which never comes
 
 
 Rows = Array | AllRows

@@ -138,7 +138,7 @@ def _drawn(size: int, row_weight: Array | None, rows: Rows) -> Array:
         until = int(np.searchsorted(places, before, side="left"))
         some = np.searchsorted(reached, places[done:until], side="right")
         drawn[done:until] = piece.start + some
-        done = max(done, until)
+        done = until
     drawn[done:] = n - 1
     return drawn
 

@@ -119,6 +119,14 @@ def at_epoch(number, answer):
 # -- what they are told --------------------------------------------------------------------------
 
 
+def test_weights_are_told_in_double_precision():
+    X, y = data(LinearRegression)
+    weight, hooks = np.full(len(y), 0.5, np.float32), Hooks()
+    fit(LinearRegression(max_iter=2).set_callbacks(hooks), X, y, sample_weight=weight)
+    for told in hooks.of("begin"):  # scorers sum in the precision of what they are given
+        assert told["metadata"]["sample_weight"].dtype == np.float64
+
+
 @each_fit
 def test_each_epoch_is_a_task_of_the_fit(cls, solver):
     X, y = data(cls)

@@ -243,3 +243,9 @@ def test_a_range_that_is_not_of_rows_is_refused(engine, span):
     data, network = engine.Data(np.ones((4, 1)), None, 0), engine.Network((1, 1))
     with pytest.raises(ValueError, match="not a range of step one within 4 rows"):
         engine.value_and_gradient(data, np.ones(2), network, np.empty(2), span)
+
+
+def test_masks_take_no_range(engine):
+    data, network = engine.Data(np.ones((4, 1)), None, 0), engine.Network((1, 1))
+    with pytest.raises(ValueError, match="by place in an order"):
+        engine.value_and_gradient(data, np.ones(2), network, np.empty(2), range(4), None, 7)

@@ -62,7 +62,7 @@ cdef class Data:
     ----------
     X : ndarray (n, d), C order, or canonical csr_matrix with int32 indices; or the Data of it
     Y : ndarray (n, ky) of X's dtype; for the multinomial loss (n, 1), class indices. None:
-        taken as a column of zeros; no steps can be made
+        taken as a column of zeros, for one output; no steps can be made
     loss_code : int
     loss_param : float or array (k,)
         delta or quantile, else unused.

@@ -123,7 +123,7 @@ cdef inline void dense_forward(
     const real* w, const real* b, const Columns* columns, bint both, real* z,
 ) noexcept nogil:
     """z (count,) <- rows w + b, and what is left of its last GROUP <- anything; b: NULL without
-    intercept; n: the length of order; both: the backward pass follows."""
+    intercept; n: where the order ends; both: the backward pass follows."""
     cdef const real* inv_scale = <const real*> rows.inv_scale
     cdef const real* shift = <const real*> columns.shift if rows.shift != NULL else NULL
     cdef real* scaled = <real*> columns.scaled

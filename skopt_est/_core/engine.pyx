@@ -106,7 +106,7 @@ cdef inline void forward_rows(
     const Rows* rows, Layer* layers, Py_ssize_t n_layers, const int32_t* order, Py_ssize_t start,
     Py_ssize_t count, Py_ssize_t n, const real* block, const Drop* drop, bint training,
 ) noexcept nogil:
-    """Raw predictions of these rows, to the last layer's out; n: the length of order."""
+    """Raw predictions of these rows, to the last layer's out; n: where the order ends."""
     cdef const real* W = <const real*> layers.W
     cdef const real* b = <const real*> layers.b
     cdef real* out = <real*> layers.out
@@ -214,7 +214,7 @@ def value_and_gradient(
     grad : ndarray like theta, or None
     sums : float64 array (k,) or None; filled with the mean loss of each output
     mask_key : int or None
-        Key of the dropout masks, None for none.
+        Key of the dropout masks, None for none. Masks go by place in `order`: no range with them.
     scratch : Scratch or None
         Work buffers, so as to allocate them once for many calls.
 
@@ -227,6 +227,8 @@ def value_and_gradient(
     cdef const int32_t* rows = NULL
     if isinstance(order, range):
         first = range_start(order, data.n)
+        if mask_key is not None:
+            raise ValueError("masks go by place in an order, got a range")
     else:
         rows = <const int32_t*> _vector(order, np.dtype(np.int32), count, "order")
     cdef const void* t = _vector(theta, data.dtype, network.size, "theta")

@@ -133,7 +133,7 @@ cdef extern from *:
     #endif
     #define FOUR_HALVE(F, x, y) \
         (TILE_SHUFFLE(F, x, y, FOUR_FIRST##F) + TILE_SHUFFLE(F, x, y, FOUR_LAST##F))
-    /* The compiler copies by halves in place of storing a whole vector. */
+    /* memcpy of a whole vector is compiled to copies of its halves. */
     #define FOUR_STORE(T, F, to, v) \
         if (TILE_BYTES == 4 * sizeof(T)) \
             *(tile_vector##F *) (to) = v; \

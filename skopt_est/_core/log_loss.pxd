@@ -47,7 +47,7 @@ cdef extern from *:
             tile_vector wide = __builtin_convertvector(part, tile_vector); \
             step \
         }
-    /* LOG_LOSS_LEAST: below it exp is taken as zero; it isn't a normal number much further down. */
+    /* LOG_LOSS_LEAST: exp is taken as zero below it; not much further down it is subnormal. */
     #define LOG_LOSS_LEASTf -87.0f
     #define LOG_LOSS_LEAST -708.0
     #define LOG_LOSS_SIGNf INT32_MIN

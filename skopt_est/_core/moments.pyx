@@ -92,8 +92,8 @@ cdef inline Py_ssize_t _row(const Picked* picked, Py_ssize_t i) noexcept nogil:
 
 
 def column_moments(X, rows, row_weight, bint centre):
-    """Weighted mean and variance of the columns over these rows (int32 array, or range(n)) of a
-    dense, C-ordered X, in one pass over memory.
+    """Weighted mean and variance of the columns over these rows (int32 array, or a range from 0 on)
+    of a dense, C-ordered X, in one pass over memory.
 
     Blocks of rows are averaged in cache and merged (Chan, Golub & LeVeque 1983), so large
     means cost no precision. Without `centre` the mean is zero and the second moment is
@@ -176,8 +176,8 @@ cdef void _moments(
 
 
 def column_squares(X, rows, row_weight):
-    """Weighted mean square of each column over these rows (int32 array, or range(n)) of a CSR
-    matrix; 0 if they weigh nothing."""
+    """Weighted mean square of each column over these rows (int32 array, or a range from 0 on) of a
+    CSR matrix; 0 if they weigh nothing."""
     out = np.zeros(n_columns(X))
     cdef double[::1] square = out
     cdef double total = 0

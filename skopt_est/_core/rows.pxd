@@ -84,7 +84,7 @@ cdef inline const real* gather(
     bint copy, real* buffer,
 ) noexcept nogil:
     """Dense rows order[start:start + count] (or start, start + 1, ... if order is NULL) as a
-    C-contiguous block, shifted and scaled on the way; n: the length of order. Untransformed
+    C-contiguous block, shifted and scaled on the way; n: where the order ends. Untransformed
     rows that already lie side by side are copied only if `copy`."""
     cdef const real* values = <const real*> rows.values
     cdef const real* shift = <const real*> rows.shift
@@ -231,7 +231,7 @@ cdef inline void sparse_forward(
     const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
     const real* w, Py_ssize_t k, real* z, const Drop* drop,
 ) noexcept nogil:
-    """z (count, k) <- rows w; drop: of the inputs, or NULL; n: the length of order."""
+    """z (count, k) <- rows w; drop: of the inputs, or NULL; n: where the order ends."""
     cdef const real* values = <const real*> rows.values
     cdef const real* inv_scale = <const real*> rows.inv_scale
     cdef Py_ssize_t i, row
