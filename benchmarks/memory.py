@@ -4,9 +4,9 @@ Each figure is of a fresh process that loads X and y from files and has done a s
 is the most that NumPy's allocations reached (by tracemalloc), `resident` how far the process grew;
 each is taken in a process of its own, as tracemalloc needs memory too. Linux only. Ours should stay
 below 10 % of X and what the parameters themselves need (theta, gradient, the solver's slots and the
-best ones kept: `reach`), but for weights and early stopping, which need more for each row
-(docs/growth.md). `seconds` are those of the whole fits whose `resident` is taken: two
-epochs, but five iterations of lbfgs, ours and theirs.
+best ones kept: `reach`); `bytes_a_row` tells what each thing that is asked for needs. `seconds` are
+those of the whole fits whose `resident` is taken: two epochs, but five iterations of lbfgs, ours
+and theirs.
 """
 
 import tempfile

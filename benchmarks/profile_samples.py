@@ -19,7 +19,7 @@ PARTS = {
     "layers": "layers",
     "activations": "activations",
     "dropout": "dropout",
-    "losses": "losses",
+    "losses log_loss": "losses",
     "vector_math": "exp, log, tanh",
     "solvers steps": "update",
     "estimates": "roots and divisions",
