@@ -24,7 +24,9 @@ ROWS_AT_ONCE = 1 << 16
 """Of one call, whose order is made at once: a fourth of all, but at most so many and at least an
 eighth of so many; four times so many where something is done or drawn after each call (absent
 features, masks of dropout); never fewer than a sixteenth of all or, by feature, than columns."""
-
+ASK_EARLY_BYTES = 2048
+"""Rows up to so long are asked for a window ahead by plain sgd's steps of one row at a constant
+rate. Others lose by it: adagrad, batches, longer rows."""
 
 DENSE_FROM = {
     "one output": 1 / 32,
@@ -89,6 +91,16 @@ class Passes:
         self.alike = self.constant and solver.steps_alike and not self.by_feature
         longest = 1 if self.alike else min(self.n_batches, self.steps_at_once)
         self.repeated = self.constant and solver.steps_alike
+        data = objective.data
+        self.asks_early = (
+            engine.ASKS_EARLY
+            and solver.name == "sgd"
+            and solver.momentum == 0
+            and settings.batch_size == 1
+            and self.alike
+            and not data.sparse
+            and data.d * data.dtype.itemsize <= ASK_EARLY_BYTES
+        )
         self.foreseen = self.repeated or (
             self.constant and solver.steps_foreseen and 4 * longest <= STEPS_FORESEEN
         )
@@ -139,14 +151,14 @@ class Passes:
         size = self.steps_at_once * settings.batch_size
         # One batch of all rows is summed in their own order.
         if settings.shuffle and self.n_batches > 1:
-            parts = visiting_order(rows, objective.data.d, self.state.rng, size)
+            parts = visiting_order(rows, objective.data.d, self.state.rng, size, self.asks_early)
         else:
-            parts = (rows[first : first + size] for first in range(0, len(rows), size))
+            parts = ((rows[first : first + size], None) for first in range(0, len(rows), size))
         sums = []
-        for i, part in enumerate(parts):
+        for i, (part, coming) in enumerate(parts):
             n_steps = -(-len(part) // settings.batch_size)
             rates = self._rates(i * self.steps_at_once, n_steps, progress, span)
-            sums.append(self._steps(part, rates, n_steps))
+            sums.append(self._steps(part, rates, n_steps, coming))
         return reduce(np.add, sums), float(rates[-1])
 
     def _rates(self, first: int, n_steps: int, progress: float, span: float) -> Array:
@@ -177,7 +189,7 @@ class Passes:
             )
         return self.cached_table[at : at + n]
 
-    def _steps(self, rows: Array, rates: Array, n_steps: int) -> Array:
+    def _steps(self, rows: Array, rates: Array, n_steps: int, coming: Array | None) -> Array:
         state, average_from = self.state, self.settings.average_from
         coefficients = self._coefficients(rates)
         options: dict[str, Any] = {}
@@ -207,6 +219,7 @@ class Passes:
             self.settings.batch_size,
             coefficients,
             by_feature=self.by_feature,
+            coming=coming,
             **options,
         )
         if means is not None:

@@ -15,8 +15,12 @@ import numpy as np
 from skopt_est._core import engine
 from skopt_est._rows import Rows, compiled
 
-BLOCK = 8
-"""Neighbouring rows that are drawn together."""
+BLOCK = 8, 16
+"""Neighbouring rows that are drawn together, at least and at most. Memory is read faster the longer
+the stretches; on sorted rows a block is like one row that weighs as much as all of it, which is
+lost in the noise of the gradient's other columns where they are twice as many or more."""
+BLOCK_ELEMENTS = 1 << 11
+"""So long a stretch is long enough."""
 WINDOW = 256
 """Blocks whose rows are mixed, at most: fewer where rows are long, but never below 64."""
 WINDOW_ELEMENTS = 1 << 17
@@ -25,30 +29,41 @@ IN_CACHE = 1 << 19
 a say, so that the same rows come in the same order."""
 
 
-def visiting_order(rows: Rows, n_columns: int, rng: np.ndarray, size: int) -> Iterable[np.ndarray]:
+Part = tuple[np.ndarray, np.ndarray | None]
+
+
+def visiting_order(
+    rows: Rows, n_columns: int, rng: np.ndarray, size: int, ask: bool = False
+) -> Iterable[Part]:
     """A random order of `rows`, int32, in parts of `size`, which may lie in one and the same place;
-    `rng`, the generator's state, goes on."""
+    `rng`, the generator's state, goes on. With each part, if memory is to be asked `ask`, the row
+    for each place to ask for: those of the next window, in the order in which they lie."""
     n = len(rows)
     if n * n_columns > IN_CACHE:
-        return _on_two_levels(rows, n_columns, rng, size)
+        return _on_two_levels(rows, n_columns, rng, size, ask)
     order = engine.shuffled(rows[:], rng)
-    return [order[first : first + size] for first in range(0, n, size)]
+    return [(order[first : first + size], None) for first in range(0, n, size)]
 
 
-def _on_two_levels(rows: Rows, n_columns: int, rng: np.ndarray, size: int) -> Iterator[np.ndarray]:
+def _on_two_levels(
+    rows: Rows, n_columns: int, rng: np.ndarray, size: int, ask: bool
+) -> Iterator[Part]:
     n = len(rows)
-    window = BLOCK * min(max(WINDOW_ELEMENTS // (BLOCK * n_columns), WINDOW // 4), WINDOW)
-    blocks = engine.shuffled(np.arange(-(-n // BLOCK), dtype=np.int32), rng)
-    order = np.empty(min(size, n) + window, np.int32)
+    block = max(BLOCK[0], min(BLOCK[1], n_columns // 2, BLOCK_ELEMENTS // n_columns))
+    window = block * min(max(WINDOW_ELEMENTS // (block * n_columns), WINDOW // 4), WINDOW)
+    blocks = engine.shuffled(np.arange(-(-n // block), dtype=np.int32), rng)
+    drawn_rows = np.empty((1 + ask, min(size, n) + window), np.int32)
+    order, coming = drawn_rows[0], drawn_rows[1] if ask else None
     drawn = waiting = 0
     while drawn < n or waiting:
         windows = -(-max(size - waiting, 0) // window)
         count = min(windows * window, n - drawn)
         if count:  # else what waits is the rest
-            place = order[waiting : waiting + count]
-            engine.visit(compiled(rows), blocks, BLOCK, window, drawn, place, rng)
+            place = slice(waiting, waiting + count)
+            asked = None if coming is None else coming[place]
+            engine.visit(compiled(rows), blocks, block, window, drawn, order[place], rng, asked)
         drawn, waiting = drawn + count, waiting + count
         part = min(size, waiting)
-        yield order[:part]
-        order[: waiting - part] = order[part:waiting].copy()
+        yield order[:part], None if coming is None else coming[:part]
+        drawn_rows[:, : waiting - part] = drawn_rows[:, part:waiting].copy()
         waiting -= part

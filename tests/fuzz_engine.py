@@ -98,6 +98,10 @@ def problem(rng, engine):
         del epoch["weights"]
     if n_steps == 1 and rng.random() < 0.5:
         epoch["gradient"] = (0.1 * rng.normal(size=size)).astype(dtype)
+    if solver.steps_alike and not epoch["by_feature"] and rng.random() < 0.5:
+        epoch["coefficients"] = coefficients[:1]
+    if rng.random() < 0.5:
+        epoch["coming"] = rng.integers(n, size=len(epoch["order"])).astype(np.int32)
     average = np.zeros(size) if rng.random() < 0.3 else None
     return {
         "data": {
@@ -201,6 +205,7 @@ def helpers(rng, engine):
     state, n = rng.integers(0, 2**63, 1).astype(np.uint64), int(rng.integers(0, 40))
     block, window = int(rng.integers(1, 9)), int(rng.integers(1, 20))
     start = window * int(rng.integers(0, n // window + 1))
+    order = np.empty(int(rng.integers(0, n - start + 1)), np.int32)
     calls = Calls(
         rng,
         shuffled={"rows": np.arange(n, dtype=np.int32), "state": state},
@@ -210,8 +215,9 @@ def helpers(rng, engine):
             "block": block,
             "window": window,
             "start": start,
-            "order": np.empty(int(rng.integers(0, n - start + 1)), np.int32),
+            "order": order,
             "state": state.copy(),
+            "coming": np.empty_like(order) if rng.random() < 0.5 else None,
         },
         next_word={"state": state.copy()},
         momentum_tail={

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from skopt_est import LogisticRegression, _order
+from skopt_est import LinearRegression, LogisticRegression, _epoch, _order
 from skopt_est._core import engine, moments
 from skopt_est._rows import AllRows
 
@@ -72,7 +72,7 @@ def test_impossible_sizes_are_refused(block, window):
 @pytest.mark.parametrize("size", [1000, 1024, 12_000])
 def test_parts_make_the_whole_order(n, size):
     rows, state, whole = np.arange(n, dtype=np.int32), generator(), generator()
-    parts = [part.copy() for part in _order.visiting_order(rows, 1000, state, size)]
+    parts = [part.copy() for part, _ in _order.visiting_order(rows, 1000, state, size)]
     assert [len(part) for part in parts[:-1]] == [size] * (len(parts) - 1)
     order = shuffled(rows, whole, *((8, 64 * 8) if n * 1000 > _order.IN_CACHE else ()))
     np.testing.assert_array_equal(np.concatenate(parts), order)
@@ -98,26 +98,99 @@ def test_impossible_orders_are_refused(changes, message):
         engine.visit(state=generator(), **(valid | changes))
 
 
+def whole_order(rows, n_columns):
+    (part,) = _order.visiting_order(rows, n_columns, generator(), len(rows))
+    return part[0]
+
+
 def test_small_data_are_mixed_fully_and_large_ones_in_windows():
     few, many = np.arange(1000, dtype=np.int32), np.arange(100_000, dtype=np.int32)
-    np.testing.assert_array_equal(
-        *_order.visiting_order(few, 100, generator(), 1000), shuffled(few, generator())
+    np.testing.assert_array_equal(whole_order(few, 100), shuffled(few, generator()))
+    # longer rows: larger blocks and smaller windows, at last of smaller blocks
+    for columns, block, blocks in [
+        (6, 8, 256),
+        (20, 10, 256),
+        (100, 16, 81),
+        (200, 10, 65),
+        (1000, 8, 64),
+    ]:
+        np.testing.assert_array_equal(
+            whole_order(many, columns), shuffled(many, generator(), block, block * blocks)
+        )
+
+
+@pytest.mark.parametrize("n", [801, 10_010, 50_000])
+@pytest.mark.parametrize("size", [1000, 12_000])
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_memory_is_asked_for_are_the_rows_of_the_next_window_as_they_lie(n, size, listed):
+    state, plain = generator(), generator()
+    rows = np.arange(3, 3 + n, dtype=np.int32) if listed else AllRows(n)
+    order, coming = (
+        np.concatenate(arrays)
+        for arrays in zip(
+            *(
+                (o.copy(), c.copy())
+                for o, c in _order.visiting_order(rows, 1000, state, size, True)
+            ),
+            strict=True,
+        )
     )
     np.testing.assert_array_equal(
-        *_order.visiting_order(many, 20, generator(), 100_000),
-        shuffled(many, generator(), 8, 256 * 8),
+        order, np.concatenate([o.copy() for o, _ in _order.visiting_order(rows, 1000, plain, size)])
     )
-    # long rows: a smaller window
-    np.testing.assert_array_equal(
-        *_order.visiting_order(many, 1000, generator(), 100_000),
-        shuffled(many, generator(), 8, 64 * 8),
-    )
+    window = 64 * 8
+    for start in range(0, n - window, window):
+        now, next_rows = coming[start : start + window], order[start + window :][:window]
+        # the last window may be shorter
+        np.testing.assert_array_equal(np.sort(now[: len(next_rows)]), np.sort(next_rows))
+        neighbours = np.diff(now[: len(next_rows)]) == 1
+        assert neighbours.mean() > 0.8
+        np.testing.assert_array_equal(
+            now[len(next_rows) :], order[start : start + window][len(next_rows) :]
+        )
+    last = (n - 1) // window * window
+    np.testing.assert_array_equal(coming[last:], order[last:])
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "squared_error"])
+def test_asking_memory_early_changes_no_bit(loss, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30_000, 20))
+    y = X @ rng.standard_normal(20) + rng.logistic(size=30_000)
+    model = LinearRegression(solver="sgd", batch_size=1, max_iter=2, learning_rate="constant")
+    if loss == "log_loss":
+        model, y = LogisticRegression(solver="sgd", batch_size=1, max_iter=2), y > 0
+    model.set_params(tol=0.0, random_state=0, learning_rate="constant")
+    asked = []
+    visit = engine.visit
+
+    def watched(*args):
+        asked.append(args[-1] is not None)
+        visit(*args)
+
+    monkeypatch.setattr(engine, "visit", watched)
+    early = model.fit(X, y).coef_.copy()
+    assert set(asked) == {engine.ASKS_EARLY}
+    monkeypatch.setattr(_epoch, "ASK_EARLY_BYTES", 0)
+    asked.clear()
+    np.testing.assert_array_equal(model.fit(X, y).coef_, early)
+    assert set(asked) == {False}
+
+
+def test_what_is_to_come_needs_places_of_its_own():
+    rows, order, blocks = np.arange(10, dtype=np.int32), TEN.copy(), np.arange(10, dtype=np.int32)
+    for coming in (np.empty(9, np.int32), order, blocks):
+        with pytest.raises(ValueError, match="10 places of its own"):
+            engine.visit(range(10), blocks, 1, 16, 0, order, generator(), coming)
+    with pytest.raises(ValueError, match="must not lie over"):
+        engine.visit(rows, blocks, 1, 16, 0, order, generator(), rows)
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adagrad", "adam"])
-def test_windows_converge_like_a_full_permutation_on_sorted_rows(solver, monkeypatch):
+@pytest.mark.parametrize("d", [10, 20, 40])
+def test_windows_converge_like_a_full_permutation_on_sorted_rows(d, solver, monkeypatch):
     rng = np.random.default_rng(0)
-    n, d = 60_000, 10  # 600,000 elements: in windows
+    n = 60_000  # 600,000 elements and more: in windows
     X = rng.standard_normal((n, d))
     y = (X @ rng.standard_normal(d) + rng.logistic(size=n) > 0).astype(int)
     by_label = np.lexsort((X[:, 0], y))
@@ -154,11 +227,11 @@ def test_all_rows_come_in_the_order_of_their_positions():
     n, columns = 20_000, 100
     whole, state = generator(), generator()
     positions = np.arange(n, dtype=np.int32)
-    expected = [part.copy() for part in _order.visiting_order(positions, columns, whole, 3000)]
-    parts = [part.copy() for part in _order.visiting_order(AllRows(n), columns, state, 3000)]
+    expected = [part.copy() for part, _ in _order.visiting_order(positions, columns, whole, 3000)]
+    parts = [part.copy() for part, _ in _order.visiting_order(AllRows(n), columns, state, 3000)]
     np.testing.assert_array_equal(np.concatenate(parts), np.concatenate(expected))
     np.testing.assert_array_equal(whole, state)
-    few = _order.visiting_order(AllRows(50), 2, generator(), 30)
+    few = [part for part, _ in _order.visiting_order(AllRows(50), 2, generator(), 30)]
     np.testing.assert_array_equal(
         np.concatenate(few), shuffled(np.arange(50, dtype=np.int32), generator())
     )

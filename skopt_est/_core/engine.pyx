@@ -11,7 +11,7 @@ from cpython.buffer cimport (
 )
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport fabs, isfinite, log2
-from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint64_t
+from libc.stdint cimport INT32_MAX, int8_t, int32_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from skopt_est._core.activations cimport (
@@ -36,12 +36,16 @@ from skopt_est._core.plain cimport PLAIN, arrays_plain, fill_plain
 from skopt_est._core.plain_adam cimport arrays_adam, plain_absent
 from skopt_est._core.products cimport add_scaled, add_transposed, multiply
 from skopt_est._core.quads cimport whole_lanes
-from skopt_est._core.random cimport mix, next_word as next_random_word, permute, visit_blocks
+from skopt_est._core.random cimport (
+    list_rows, mix, mix_windows, next_word as next_random_word, permute,
+)
 from skopt_est._core.rows cimport (
     CACHE_LINE, Rows, follow_on, gather, one_backward, one_forward, pick, prefetch_numbers,
     sparse_backward, sparse_forward,
 )
-from skopt_est._core.single cimport PADDED_ROWS, Padded, elements, rows_ahead, single_rows
+from skopt_est._core.single cimport (
+    PADDED_ROWS, SKOPT_LINE_BY_LINE, Padded, elements, rows_ahead, single_rows,
+)
 from skopt_est._core.solvers cimport (
     ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper, data_step,
     slot_of_D,
@@ -53,6 +57,7 @@ from skopt_est._core.tiles cimport whole_vectors
 from skopt_est._core.types cimport real
 
 PLAIN_KERNELS = bool(PLAIN)     # of plain.pxd: this compiler can make them
+ASKS_EARLY = bool(SKOPT_LINE_BY_LINE)   # steps of one row can ask for rows of the next window
 
 # The integer codes exist once, in the enums of losses.pxd, solvers.pxd and activations.pxd.
 LOSS_CODES = {
@@ -280,7 +285,7 @@ def run_epoch(
     Data data, Model model, Scratch scratch, const int32_t[::1] order, Py_ssize_t batch_size,
     coefficients, tail=None, double ratio=0.0, double decay_1=0.0,
     double decay_2=0.0, kept=None, Py_ssize_t average_from=0, mask_key=None,
-    bint by_feature=False, gradient=None,
+    bint by_feature=False, gradient=None, const int32_t[::1] coming=None,
 ):
     """Train on the rows of `order`, one solver step a batch; returns the sum over rows of
     weight times loss, one number an output, as met during the epoch.
@@ -299,6 +304,9 @@ def run_epoch(
         what the others miss is made up for later. For CSR; one step of all rows is always dense.
     gradient : ndarray like theta, or None
         Of the mean loss of all rows, who has it already and takes one step; the sums are then zero.
+    coming : int32 array like order, or None
+        A row for each place of `order`, to ask memory for at its step, long before its own; taken
+        up by steps of one dense row, without momentum. It changes no number.
     """
     cdef Py_ssize_t n = order.shape[0], n_steps
     cdef const double[:, ::1] table
@@ -308,6 +316,7 @@ def run_epoch(
     cdef int32_t[::1] last_seen, touched
     cdef int32_t* p_last = NULL
     cdef int32_t* p_touched = NULL
+    cdef const int32_t* p_coming = NULL
     cdef bint summed
     if batch_size < 1 or n < 1:
         raise ValueError(f"no step can be made of {n} rows in batches of {batch_size}")
@@ -332,6 +341,12 @@ def run_epoch(
     check_aligned(&table[0, 0], sizeof(double))
     check_aligned(&order[0], sizeof(int32_t))
     _check_order(&order[0], n, data.n)
+    if coming is not None:
+        if coming.shape[0] != n:
+            raise ValueError(f"coming must have {n} rows like order, got {coming.shape[0]}")
+        check_aligned(&coming[0], sizeof(int32_t))
+        _check_order(&coming[0], n, data.n)
+        p_coming = &coming[0]
     steps.coefficients = &table[0, 0]
     steps.stride = N_COEFFICIENTS if table.shape[0] > 1 else 0
     steps.average_from = average_from
@@ -386,17 +401,17 @@ def run_epoch(
     summed = gradient is not None
     with nogil:
         if data.is_float:
-            _epoch(data, model, scratch, &order[0], n, batch_size, &steps, n_steps, p_last,
-                   p_touched, summed, <float> 0)
+            _epoch(data, model, scratch, &order[0], p_coming, n, batch_size, &steps, n_steps,
+                   p_last, p_touched, summed, <float> 0)
         else:
-            _epoch(data, model, scratch, &order[0], n, batch_size, &steps, n_steps, p_last,
-                   p_touched, summed, <double> 0)
+            _epoch(data, model, scratch, &order[0], p_coming, n, batch_size, &steps, n_steps,
+                   p_last, p_touched, summed, <double> 0)
     return scratch.totals.copy()
 
 
 cdef int _epoch(
-    Data data, Model model, Scratch scratch, const int32_t* order, Py_ssize_t n,
-    Py_ssize_t batch_size, Steps* steps, Py_ssize_t n_steps, int32_t* last_seen,
+    Data data, Model model, Scratch scratch, const int32_t* order, const int32_t* coming,
+    Py_ssize_t n, Py_ssize_t batch_size, Steps* steps, Py_ssize_t n_steps, int32_t* last_seen,
     int32_t* touched, bint summed, real like,
 ) except -1 nogil:
     cdef Py_ssize_t n_weights = model.n_weights, size = model.size
@@ -423,7 +438,8 @@ cdef int _epoch(
         and data.loss_code != LOG_LOSS_MULTINOMIAL
         and (h.code == ADAGRAD or (h.code == SGD and h.momentum == 0))
     ):
-        return _single_epoch(data, model, order, n, steps, scratch, theta, slots[0], l1, l2)
+        return _single_epoch(
+            data, model, order, coming, n, steps, scratch, theta, slots[0], l1, l2)
     if lazy and _in_cells(data, model, scratch, n_steps):
         return _cells_epoch(data, model, scratch, order, n, batch_size, steps, n_steps, theta,
                             slots, l1, l2)

@@ -26,7 +26,7 @@ def shuffled(const int32_t[::1] rows, uint64_t[::1] state):
 
 def visit(
     rows, const int32_t[::1] blocks, Py_ssize_t block, Py_ssize_t window, Py_ssize_t start,
-    int32_t[::1] order, uint64_t[::1] state,
+    int32_t[::1] order, uint64_t[::1] state, int32_t[::1] coming=None,
 ):
     """Fill `order` with some of `rows`, visited at random on two levels; `state`, one word, goes
     on.
@@ -37,6 +37,8 @@ def visit(
     blocks : an order of the blocks of `block` neighbours
     window : so many rows, in the order of their blocks, are mixed
     start : the first place in that order, a multiple of window
+    coming : filled, unless None, with the rows a window later in the order of the blocks, and at
+        the end with those of `order`: what a place's step may ask memory for
     """
     cdef uint64_t* word = _word(state)
     cdef Py_ssize_t n = len(rows), count = order.shape[0], place = 0, b
@@ -44,6 +46,8 @@ def visit(
     cdef const int32_t* p_rows = NULL
     cdef const int32_t* listed
     cdef int32_t last, n_last = 0, outside = 0
+    cdef Py_ssize_t n_coming = 0
+    cdef int32_t* p_coming = NULL
     if block < 1 or window < 1:
         raise ValueError(f"block and window must be positive, got {block} and {window}")
     if start < 0 or start > n - count or start % window:
@@ -52,12 +56,17 @@ def visit(
     if isinstance(rows, range):
         if range_start(rows, n) != 0:
             raise ValueError(f"a range of rows must begin at 0, got {rows}")
-    elif np.may_share_memory(order, rows):
+    elif np.may_share_memory(order, rows) or (
+            coming is not None and np.may_share_memory(coming, rows)):
         raise ValueError("order must not lie over rows or blocks")
     else:
         given = rows
     if np.may_share_memory(order, blocks):
         raise ValueError("order must not lie over rows or blocks")
+    if coming is not None and (
+            coming.shape[0] != count or np.may_share_memory(coming, blocks)
+            or np.may_share_memory(coming, order)):
+        raise ValueError(f"coming must have {count} places of its own")
     if blocks.shape[0] != (n + block - 1) // block:
         raise ValueError(f"{blocks.shape[0]} blocks of {block} are not {n} rows")
     if count:
@@ -75,6 +84,15 @@ def visit(
             place += 1
         if outside or n_last != 1:
             raise ValueError("blocks must be an order of all blocks")
+        if coming is not None:
+            check_aligned(&coming[0], sizeof(int32_t))
+            p_coming = &coming[0]
+            n_coming = max(min(count, n - start - window), 0)
         with nogil:
-            visit_blocks(
-                p_rows, n, block, window, &blocks[0], place, start, count, &order[0], word)
+            list_rows(p_rows, n, block, &blocks[0], place, start, count, &order[0])
+            mix_windows(&order[0], count, window, word)
+            if p_coming != NULL:
+                list_rows(
+                    p_rows, n, block, &blocks[0], place, start + window, n_coming, p_coming)
+                memcpy(p_coming + n_coming, &order[0] + n_coming,
+                       (count - n_coming) * sizeof(int32_t))

@@ -34,12 +34,11 @@ cdef inline void permute(int32_t* order, Py_ssize_t n, uint64_t* state) noexcept
         order[j] = swap
 
 
-cdef inline void visit_blocks(
-    const int32_t* rows, Py_ssize_t n, Py_ssize_t block, Py_ssize_t window, const int32_t* blocks,
-    Py_ssize_t place_of_last, Py_ssize_t start, Py_ssize_t count, int32_t* order, uint64_t* state,
+cdef inline void list_rows(
+    const int32_t* rows, Py_ssize_t n, Py_ssize_t block, const int32_t* blocks,
+    Py_ssize_t place_of_last, Py_ssize_t start, Py_ssize_t count, int32_t* order,
 ) noexcept nogil:
-    """`count` rows (NULL: 0, 1, ...) from place `start` on, where a window begins: blocks of
-    neighbours as they are listed, then the rows of each window in random order.
+    """`count` rows (NULL: 0, 1, ...) from place `start` on, of the blocks as they are listed.
 
     The last block may lack some rows; place_of_last: where it is in the list.
     """
@@ -58,7 +57,13 @@ cdef inline void visit_blocks(
             i += 1
         b += 1
         i = 0
-    at = 0
+
+
+cdef inline void mix_windows(
+    int32_t* order, Py_ssize_t count, Py_ssize_t window, uint64_t* state
+) noexcept nogil:
+    """The rows of each window in random order."""
+    cdef Py_ssize_t at = 0
     while at < count:
         permute(order + at, min(window, count - at), state)
         at += window

@@ -3,18 +3,34 @@
 # dot product), so what counts is its latency: everything is kept in rows padded to whole vectors,
 # since a load that spans two smaller stores, of a loop's vector part and its rest, stalls.
 from libc.math cimport INFINITY
-from libc.stdint cimport int32_t
+from libc.stdint cimport int8_t, int32_t
 from libc.string cimport memcpy
 
 from skopt_est._core.estimates cimport SKOPT_ESTIMATES, skopt_adagrad, skopt_adagradf
-from skopt_est._core.losses cimport AT_ONCE, gradient_alone, losses_told
+from skopt_est._core.losses cimport AT_ONCE, LOG_LOSS_BINARY, gradient_alone, losses_told
 from skopt_est._core.memory cimport skopt_prefetch
-from skopt_est._core.rows cimport (
-    ROWS_AHEAD, SKOPT_SPREAD_ORDER, Rows, prefetch, prefetch_number,
-)
+from skopt_est._core.rows cimport ROWS_AHEAD, Rows, prefetch, prefetch_number
 from skopt_est._core.solvers cimport ADAGRAD, Hyper, magnitude, rsqrt_
 from skopt_est._core.tiles cimport TILE_WHOLE  # also for its vectors, which are used below
 from skopt_est._core.types cimport real
+
+
+cdef extern from *:
+    """
+    /* Whether rows are asked for a line at a time while others are computed with, not all at once.
+     * Measured like SKOPT_SPREAD_ORDER. */
+    #if defined(__AVX512F__)
+    #define SKOPT_LINE_BY_LINE 0
+    #else
+    #define SKOPT_LINE_BY_LINE 1
+    #endif
+    """
+    const bint SKOPT_LINE_BY_LINE
+
+
+ctypedef fused a_loss:      # which one is known when this is compiled, or told by its code
+    int8_t                  # the log loss of two classes
+    int32_t                 # any
 
 
 cdef enum:
@@ -92,35 +108,38 @@ cdef inline void sgd_row(
 
 cdef extern from *:
     r"""
-    /* w <- (w - step a) factor; second <- (x - shift) inv_scale, the row after the following one;
-     * and of that row what the following step can't change: with steps of the size e, its
-     * prediction will be pq[0] - e pq[1], but for the intercept. Meanwhile the lines from `later`
-     * on are asked for. */
+    /* Rows are kept times the factor that a step multiplies weights by: w <- w factor - step a;
+     * second <- (x - shift) inv_scale factor, the row after the following one; and of that row
+     * what the following step can't change: with steps of the size e, its prediction will be
+     * pq[0] - e pq[1], but for the intercept. Meanwhile the lines of two rows are asked for,
+     * from `soon` and `coming` on. */
     #if TILE_BYTES == 0
     #define SGD_AHEAD(T, F) \
     TILE_INLINE void sgd_ahead##F( \
             T *w, const T *a, const T *following, const T *x, T *second, const T *shift, \
-            const T *inv_scale, const T *factor, T step, ptrdiff_t width, const char *later, \
-            T *pq) { \
-        (void) later; \
+            const T *inv_scale, const T *factor, T step, ptrdiff_t width, const char *soon, \
+            const char *coming, T *pq) { \
+        (void) soon, (void) coming; \
         pq[0] = pq[1] = 0; \
         for (ptrdiff_t j = 0; j < width; j++) { \
-            second[j] = (x[j] - shift[j]) * inv_scale[j]; \
-            w[j] = (w[j] - step * a[j]) * factor[j]; \
-            pq[0] += second[j] * factor[j] * w[j]; \
-            pq[1] += second[j] * factor[j] * following[j]; \
+            const T row = (x[j] - shift[j]) * inv_scale[j]; \
+            second[j] = row * factor[j]; \
+            w[j] = w[j] * factor[j] - step * a[j]; \
+            pq[0] += second[j] * w[j]; \
+            pq[1] += row * following[j]; \
         } \
     }
     #else
     #define SGD_AT(F, p) (*(const tile_vector##F *) ((p) + i))
     #define SGD_STEP(F, n, at) { \
         const ptrdiff_t i = at; \
-        tile_vector##F row = (SGD_AT(F, x) - SGD_AT(F, shift)) * SGD_AT(F, inv_scale); \
-        tile_vector##F moved = (SGD_AT(F, w) - step * SGD_AT(F, a)) * SGD_AT(F, factor); \
-        *(tile_vector##F *) (second + i) = row; \
+        const tile_vector##F shrink = SGD_AT(F, factor); \
+        const tile_vector##F row = (SGD_AT(F, x) - SGD_AT(F, shift)) * SGD_AT(F, inv_scale); \
+        const tile_vector##F kept = row * shrink; \
+        const tile_vector##F moved = SGD_AT(F, w) * shrink - step * SGD_AT(F, a); \
+        *(tile_vector##F *) (second + i) = kept; \
         *(tile_vector##F *) (w + i) = moved; \
-        row *= SGD_AT(F, factor); \
-        product##n += row * moved; \
+        product##n += kept * moved; \
         overlap##n += row * SGD_AT(F, following); \
         TILE_KEEP(product##n); \
         TILE_KEEP(overlap##n); \
@@ -128,21 +147,24 @@ cdef extern from *:
     #define SGD_AHEAD(T, F) \
     TILE_INLINE void sgd_ahead##F( \
             T *w, const T *a, const T *following, const T *x, T *second, const T *shift, \
-            const T *inv_scale, const T *factor, T step, ptrdiff_t width, const char *later, \
-            T *pq) { \
+            const T *inv_scale, const T *factor, T step, ptrdiff_t width, const char *soon, \
+            const char *coming, T *pq) { \
         enum { LANES = sizeof(tile_vector##F) / sizeof(T), LINE = 64 / sizeof(T) }; \
         tile_vector##F product0 = {0}, overlap0 = {0}, product1 = {0}, overlap1 = {0}; \
         ptrdiff_t j = 0; \
         for (; j + LINE <= width; j += LINE) { \
-            skopt_prefetch(later + j * (ptrdiff_t) sizeof(T)); \
+            skopt_prefetch(soon + j * (ptrdiff_t) sizeof(T)); \
+            skopt_prefetch(coming + j * (ptrdiff_t) sizeof(T)); \
             TILE_UNROLL for (ptrdiff_t k = j; k < j + LINE; k += 2 * LANES) { \
                 SGD_STEP(F, 0, k) \
                 if (LANES < LINE) \
                     SGD_STEP(F, 1, k + LANES) \
             } \
         } \
-        if (j < width) \
-            skopt_prefetch(later + j * (ptrdiff_t) sizeof(T)); \
+        if (j < width) { \
+            skopt_prefetch(soon + j * (ptrdiff_t) sizeof(T)); \
+            skopt_prefetch(coming + j * (ptrdiff_t) sizeof(T)); \
+        } \
         for (; j < width; j += LANES) \
             SGD_STEP(F, 0, j) \
         product0 += product1; \
@@ -158,11 +180,11 @@ cdef extern from *:
     void sgd_aheadf(
         float* w, const float* a, const float* following, const float* x, float* second,
         const float* shift, const float* inv_scale, const float* factor, float step,
-        Py_ssize_t width, const char* later, float* pq) noexcept nogil
+        Py_ssize_t width, const char* soon, const char* coming, float* pq) noexcept nogil
     void sgd_ahead(
         double* w, const double* a, const double* following, const double* x, double* second,
         const double* shift, const double* inv_scale, const double* factor, double step,
-        Py_ssize_t width, const char* later, double* pq) noexcept nogil
+        Py_ssize_t width, const char* soon, const char* coming, double* pq) noexcept nogil
 
 
 cdef inline void adagrad_row(
@@ -193,17 +215,18 @@ cdef inline void adagrad_row(
 
 
 cdef inline double rows_ahead(
-    int loss, const Rows* rows, const real* targets, const real* weights, real param, real scale,
-    const int32_t* order, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n, real* bias,
-    real eta, Padded* padded, real like,
+    a_loss loss, const Rows* rows, const real* targets, const real* weights, real param,
+    real scale, const int32_t* order, const int32_t* coming, Py_ssize_t start, Py_ssize_t stop,
+    Py_ssize_t n, real* bias, real eta, Padded* padded,
 ) noexcept nogil:
     """sgd at a constant rate, without L1: a step is linear in the size of the one before, so a
     row's prediction is prepared while the loss of the row before is still being computed. The
     chain from step to step then is the loss alone, without update, product and sum."""
-    cdef Py_ssize_t s, j, row, first = start, vectors = padded.vectors
+    cdef int code = LOG_LOSS_BINARY if a_loss is int8_t else loss
+    cdef Py_ssize_t s = start, j, row, last, vectors = padded.vectors
     cdef Py_ssize_t width = elements(vectors, <real> 0)
     cdef double total = 0
-    cdef real weight, step, z, b = 0, of_ones
+    cdef real step, z, b = 0, of_ones = 1 if bias != NULL else 0
     cdef real told[AT_ONCE]
     cdef real pq[2]
     cdef real* w = <real*> padded.w
@@ -215,51 +238,66 @@ cdef inline double rows_ahead(
     cdef real* following = <real*> padded.b
     cdef real* second = <real*> padded.c
     cdef const real* x
+    cdef const char* soon
     cdef const char* later
+    cdef const char* values = <const char*> rows.values
     cdef Py_ssize_t size = rows.d * <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t ahead = max(NEAREST, min(ROWS_AHEAD, AHEAD_BYTES // max(size, 1)))
-    cdef bint intercept = bias != NULL, spread = size >= SKOPT_SPREAD_ORDER
+    cdef Py_ssize_t last_place = n - 1, last_row = stop - 1
+    # the last row beyond whose end so much of X follows that it can be read in whole vectors
+    cdef Py_ssize_t last_whole = rows.n - (width + rows.d - 1) // rows.d if rows.d else -1
     pq[0] = pq[1] = 0
     for j in range(elements(vectors, <real> 0)):
         factor[j] = 1 / (<real> 1 + eta * l2[j])
-    if intercept:
+    if bias != NULL:
         b = bias[0]
-    of_ones = 1 if intercept else 0
     load(rows, order[start], padded, a)
     z = padded_dot(a, w, vectors) + b
-    if start + 1 < stop:
-        load(rows, order[start + 1], padded, following)
-        for j in range(elements(vectors, <real> 0)):
-            pq[0] += following[j] * factor[j] * w[j]
-            pq[1] += following[j] * factor[j] * a[j]
-    for s in range(start, stop):
-        row = order[s]
-        if not spread:
-            prefetch(rows, order, s, n, <real> 0)
-        prefetch_number(targets, order, s, n)
-        prefetch_number(weights, order, s, n)
-        weight = scale * weights[row] if weights != NULL else scale
-        told[s - first] = z
-        step = eta * weight * gradient_alone(loss, targets[row], z, param)
-        # the intercept is a column of ones
-        z = (pq[0] + b) - step * (pq[1] + of_ones)
-        b -= step * of_ones
-        # in the last two steps some row, for a product that nothing needs
-        x = whole(rows, order[min(s + 2, stop - 1)], padded, <real> 0)
-        later = <const char*> x
-        if spread and s + ahead < n:
-            later = <const char*> rows.values + order[s + ahead] * size
-            skopt_prefetch(later + size - 1)
-        if real is float:
-            sgd_aheadf(w, a, following, x, second, shift, inv_scale, factor, step, width, later, pq)
-        else:
-            sgd_ahead(w, a, following, x, second, shift, inv_scale, factor, step, width, later, pq)
-        a, following, second = following, second, a
-        if s + 1 == min(first + AT_ONCE, stop):
-            total += losses_told(
-                loss, told, targets, weights, order + first, s + 1 - first, scale, param)
-            first = s + 1
-    if intercept:
+    load(rows, order[min(start + 1, last_row)], padded, following)
+    for j in range(elements(vectors, <real> 0)):
+        following[j] *= factor[j]
+        pq[0] += following[j] * w[j]
+        pq[1] += following[j] * a[j]
+        a[j] *= factor[j]
+    eta *= scale
+    while s < stop:
+        last = min(s + AT_ONCE, stop)
+        start = s
+        while s < last:
+            row = order[min(s + ahead, last_place)]
+            skopt_prefetch(targets + row)
+            soon = values + row * size
+            if SKOPT_LINE_BY_LINE:
+                skopt_prefetch(soon + size - 1)
+            told[s - start] = z
+            row = order[s]
+            step = eta * gradient_alone(code, targets[row], z, param)
+            if weights != NULL:
+                step *= weights[row]
+                prefetch_number(weights, order, s, n)
+            # the intercept is a column of ones
+            z = (pq[0] + b) - step * (pq[1] + of_ones)
+            b -= step * of_ones
+            # in the last two steps some row, for a product that nothing needs
+            row = order[min(s + 2, last_row)]
+            x = <const real*> (values + row * size)
+            if row > last_whole:
+                x = whole(rows, row, padded, <real> 0)
+            if not SKOPT_LINE_BY_LINE:
+                prefetch(rows, order, s, n, <real> 0)
+                soon = <const char*> x
+            later = values + coming[s] * size if coming != NULL else soon
+            if real is float:
+                sgd_aheadf(w, a, following, x, second, shift, inv_scale, factor, step, width, soon,
+                           later, pq)
+            else:
+                sgd_ahead(w, a, following, x, second, shift, inv_scale, factor, step, width, soon,
+                          later, pq)
+            a, following, second = following, second, a
+            s += 1
+        total += losses_told(
+            code, told, targets, weights, order + start, last - start, scale, param)
+    if bias != NULL:
         bias[0] = b
     return total
 

@@ -1,8 +1,8 @@
 # Part of engine.pyx: the epoch for batches of one row.
 
 cdef int _single_epoch(
-    Data data, Model model, const int32_t* order, Py_ssize_t n, Steps* steps, Scratch scratch,
-    real* theta, real* G, const real* l1, const real* l2,
+    Data data, Model model, const int32_t* order, const int32_t* coming, Py_ssize_t n,
+    Steps* steps, Scratch scratch, real* theta, real* G, const real* l1, const real* l2,
 ) except -1 nogil:
     """The epoch for batches of one dense row: single.pxd in runs between looks for signals."""
     cdef Py_ssize_t start = 0, stop, d = data.d, run = max(1, SIGNAL_WORK // max(d, 1))
@@ -42,20 +42,12 @@ cdef int _single_epoch(
         stop = min(start + run, n)
         if ahead and data.loss_code == LOG_LOSS_BINARY:
             total += rows_ahead(
-                LOG_LOSS_BINARY, &data.rows, targets, weights, param, scale, order, start, stop,
-                n, bias, <real> c[0], &p, <real> 0)
+                <int8_t> 0, &data.rows, targets, weights, param, scale, order, coming, start,
+                stop, n, bias, <real> c[0], &p)
         elif ahead:
             total += rows_ahead(
-                data.loss_code, &data.rows, targets, weights, param, scale, order, start, stop,
-                n, bias, <real> c[0], &p, <real> 0)
-        elif data.loss_code == LOG_LOSS_BINARY:
-            total += single_rows(
-                LOG_LOSS_BINARY, &data.rows, targets, weights, param, scale, order, start, stop,
-                n, bias, bias_G, h, c, steps.stride, &p, <real> 0)
-        elif data.loss_code == SQUARED_ERROR:
-            total += single_rows(
-                SQUARED_ERROR, &data.rows, targets, weights, param, scale, order, start, stop,
-                n, bias, bias_G, h, c, steps.stride, &p, <real> 0)
+                <int32_t> data.loss_code, &data.rows, targets, weights, param, scale, order,
+                coming, start, stop, n, bias, <real> c[0], &p)
         else:
             total += single_rows(
                 data.loss_code, &data.rows, targets, weights, param, scale, order, start, stop,
