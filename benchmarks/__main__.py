@@ -17,6 +17,7 @@ COMMANDS = (
         "hindsight",
         "solvers",
         "bytes_a_row",
+        "windows",
         "bounds",
         "threads",
         "profile",

@@ -134,6 +134,98 @@ void sgd_steps(
     }
 }
 
+#define AT(p) (*(own*) (p))
+#define OWN ((long) (VECTOR / sizeof(REAL)))
+#define SGD_OWN(n, j) { \
+    const own moved = AT(w + (j)) - step * AT(row + (j)), second_own = AT(second + (j)); \
+    AT(w + (j)) = moved; \
+    p_own[n] += second_own * moved; \
+    q_own[n] += second_own * AT(next + (j)); \
+}
+
+/* The same for n rows where they lie, in this order: reading and arithmetic in one. Meanwhile the
+ * lines of two rows are asked for: of that so many places ahead, and of `coming`, unless NULL. */
+void sgd_rows(
+    const REAL* x, const REAL* y, const int32_t* order, const int32_t* coming, long n, long ahead,
+    REAL rate, REAL* w
+) {
+    const long last = n - 1;
+    REAL z = 0, p = 0, q = 0;
+    for (long j = 0; j < COLUMNS; j++) {
+        const REAL second = x[order[last < 1 ? last : 1] * (long) COLUMNS + j];
+        z += x[order[0] * (long) COLUMNS + j] * w[j];
+        p += second * w[j];
+        q += second * x[order[0] * (long) COLUMNS + j];
+    }
+    for (long s = 0; s < n; s++) {
+        const REAL* row = x + order[s] * (long) COLUMNS;
+        const REAL* next = x + order[s + 1 < last ? s + 1 : last] * (long) COLUMNS;
+        const REAL* second = x + order[s + 2 < last ? s + 2 : last] * (long) COLUMNS;
+        const long early = order[s + ahead < last ? s + ahead : last];
+        const REAL* soon = x + early * COLUMNS;
+        const REAL* later = coming ? x + coming[s] * (long) COLUMNS : soon;
+        const REAL step = rate * (sigmoid(z) - y[order[s]]);
+        own p_own[2] = {0}, q_own[2] = {0};
+        long j = 0;
+        z = p - step * q;
+        ASK_FOR(y + early);
+        ASK_FOR(soon + COLUMNS - 1);
+        for (; j + LANES <= COLUMNS; j += LANES) {
+            ASK_FOR(soon + j);
+            if (coming) ASK_FOR(later + j);
+            for (long k = 0; k < LANES; k += OWN) SGD_OWN(k / OWN % 2, j + k)
+        }
+        ASK_FOR(later + COLUMNS - 1);
+        for (; j + OWN <= COLUMNS; j += OWN) SGD_OWN(0, j)
+        p_own[0] += p_own[1];
+        q_own[0] += q_own[1];
+        p = q = 0;
+        for (; j < COLUMNS; j++) {
+            w[j] -= step * row[j];
+            p += second[j] * w[j];
+            q += second[j] * next[j];
+        }
+        for (long k = 0; k < OWN; k++) p += p_own[0][k], q += q_own[0][k];
+    }
+}
+
+/* gradient <- X'(X w), blocks of so many rows forward and then, from cache, back: reading and
+ * arithmetic of gd in one, without a loss. */
+void there_and_back(const REAL* x, long n, long block, const REAL* w, REAL* gradient) {
+    for (long j = 0; j < COLUMNS; j++) gradient[j] = 0;
+    for (long start = 0; start < n; start += block) {
+        const long count = n - start < block ? n - start : block;
+        const REAL* rows = x + start * COLUMNS;
+        REAL z[count + 4];
+        for (long i = 0; i < count + 4; i++) z[i] = 0;
+        for (long i = 0; i < count; i += 4) {
+            own sums[4] = {0};
+            REAL rest[4] = {0};
+            long j = 0, at[4];
+            for (long k = 0; k < 4; k++) at[k] = (i + k < count ? i + k : i) * COLUMNS;
+            for (; j + OWN <= COLUMNS; j += OWN)
+                for (long k = 0; k < 4; k++) sums[k] += AT(rows + at[k] + j) * AT(w + j);
+            for (; j < COLUMNS; j++)
+                for (long k = 0; k < 4; k++) rest[k] += rows[at[k] + j] * w[j];
+            for (long k = 0; k < 4 && i + k < count; k++) {
+                for (long l = 0; l < OWN; l++) rest[k] += sums[k][l];
+                z[i + k] = rest[k];
+            }
+        }
+        for (long i = 0; i < count; i += 4) {
+            long j = 0, at[4];
+            for (long k = 0; k < 4; k++) at[k] = (i + k < count ? i + k : i) * COLUMNS;
+            for (; j + OWN <= COLUMNS; j += OWN) {
+                own sum = AT(gradient + j);
+                for (long k = 0; k < 4; k++) sum += AT(rows + at[k] + j) * z[i + k];
+                AT(gradient + j) = sum;
+            }
+            for (; j < COLUMNS; j++)
+                for (long k = 0; k < 4; k++) gradient[j] += rows[at[k] + j] * z[i + k];
+        }
+    }
+}
+
 #ifdef __AVX512F__
 /* 1 / sqrt(x): the processor's estimate and Newton's method are faster than root and division. */
 static inline vec inverse_root(vec x) {

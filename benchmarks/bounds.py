@@ -10,11 +10,14 @@ latency: the steps of one row each, on rows in the first cache: each waits for t
 gathers: sparse rows: a product, a sigmoid and an update of nothing but weights and the solver's own
     numbers, the rows in training's order; adam's features stand still where a row lacks them
 
-`cells` is the same with the numbers that our tables have for a feature (its unit, and the step up
-to which its penalty or its moments have caught up): what is left of a design with exact penalties,
-not a bound of all. `in cache` is what ours takes for rows that lie in L2: the difference between
-the epochs of 128 and of 256 KB of rows, over their number. The rest of `ours` is waiting for
-memory, unless the sum of `in cache` and `memory` is more: then they overlap.
+`together` is reading and arithmetic in one loop: sgd's steps on the rows as they lie, in training's
+order and asked for as ours are; X'(X w) for gd, in blocks that go forward and then back. It is not
+a bound, but the least that was found. `cells` is the same as `gathers` with the numbers that our
+tables have for a feature (its unit, and the step up to which its penalty or its moments have
+caught up): what is left of a design with exact penalties, not a bound of all. `in cache` is what ours takes
+for rows that lie in L2: the difference between the epochs of 128 and of 256 KB of rows, over their
+number. The rest of `ours` is waiting for memory, unless the sum of `in cache` and `memory` is more:
+then they overlap.
 
 The loops know no penalty, standardising, intercept, weights or value of the loss, so 100 % can't be
 had. `most` is SGDClassifier's time over the bound, which no implementation exceeds: where `reach`
@@ -40,8 +43,8 @@ STEPS = 20_000
 IN_CACHE = 1 << 17  # bytes
 SECONDS = 0.3  # of each loop, before the others are measured and after
 README = (
-    *("case", "solver", "bound by", "bound ns", "memory ns", "cells ns"),
-    *("in cache ns", "ours ns", "share %"),
+    *("case", "solver", "bound by", "bound ns", "memory ns", "together ns"),
+    *("cells ns", "in cache ns", "ours ns", "share %"),
     *("SGDClassifier ns", "reach", "most"),
 )
 
@@ -56,7 +59,7 @@ def parts(case: str) -> dict:
     fastest counts. What several solvers have in common is one list, which is timed once."""
     n, d, *kind = CASES[case]
     rows, word = np.arange(n, dtype=np.int32), np.zeros(1, np.uint64)
-    order = np.concatenate([part.copy() for part in visiting_order(rows, d, word, n)])
+    order, coming = next(iter(visiting_order(rows, d, word, n, True)))
     if case in epochs_sparse.CASES:
         X, y = problems.csr(n, d, kind[0], zipf=kind[1])
         y = y.astype(X.dtype)
@@ -75,16 +78,23 @@ def parts(case: str) -> dict:
             }
             for rule in epochs_sparse.SOLVERS
         }
-    X, _ = problems.dense(n, d, kind[0])
+    X, y = problems.dense(n, d, kind[0])
+    y = y.astype(X.dtype)
     loops = Loops(kind[0], d)
     loops.check()
+    w, gradient = loops.aligned(d), loops.aligned(d)
     mixed = [(call, n) for call in loops.reading(X, order)]
     limits: dict = {
         f"{rule} b1": {"memory": mixed, "latency": [(loops.steps(rule, STEPS)[0], STEPS)]}
         for rule in ("sgd", "adagrad")
     }
+    sgd, gd = loops.sgd_rows(X, y, order, coming, w), loops.there_and_back(X, w, gradient)
+    limits["sgd b1"]["together"] = [(call, n) for call in sgd]
     limits["adam b256"] = {"memory": mixed}
-    limits["gd"] = {"memory": [(call, n) for call in loops.reading(X)]}
+    limits["gd"] = {
+        "memory": [(call, n) for call in loops.reading(X)],
+        "together": [(call, n) for call in gd],
+    }
     return limits
 
 
@@ -159,7 +169,7 @@ def line(
     measured: report.Row, parts: dict[str, float], ours: float, cached: float | None
 ) -> report.Row:
     """A measured line of `epochs` beside the longest part."""
-    cells = parts.pop("cells", None)
+    cells, together = parts.pop("cells", None), parts.pop("together", None)
     part = max(parts, key=parts.__getitem__)
     bound, theirs = parts[part], measured["theirs, fastest"]
     return {
@@ -168,6 +178,7 @@ def line(
         "bound by": part,
         "bound ns": bound,
         "memory ns": parts.get("memory"),
+        "together ns": together,
         "cells ns": cells,
         "in cache ns": cached,
         "ours ns": ours,

@@ -26,6 +26,7 @@ BETAS = 0.9, 0.999
 # What reads a table is as fast as the fastest of these: bytes, for rows as they lie; for rows in
 # an order, rows ahead and bytes of each that are asked for.
 AHEAD = (0, 1024, 2048, 4096)
+BLOCK_BYTES = (1 << 13, 1 << 14, 1 << 15, 1 << 17)
 ROWS_AHEAD = ((0, 0), (12, 512), (64, 512), (8, 1 << 20), (32, 1 << 20))
 
 
@@ -48,6 +49,8 @@ class Loops:
             self.compiled = ctypes.CDLL(str(library))
         self.real = {4: ctypes.c_float, 8: ctypes.c_double}[self.dtype.itemsize]
         self.compiled.read_through.restype = self.compiled.touch_rows.restype = self.real
+        for name in ("sgd_rows", "there_and_back"):
+            getattr(self.compiled, name).restype = None
 
     def __call__(self, name: str, *arguments):
         """Arrays by their address, whole numbers as long, others as REAL."""
@@ -83,6 +86,21 @@ class Loops:
         state = (w, G) if rule == "adagrad" else (w,)
         return lambda: self(f"{rule}_steps", X, y, n, count, RATE, *state), X, y, w
 
+    def sgd_rows(self, X, y, order, coming, w) -> list:
+        """Calls of an epoch of sgd over rows in this order, with ways to ask for them."""
+        return [
+            partial(self, "sgd_rows", X, y, order, early, len(order), 12, RATE, w)
+            for early in (None, coming)
+        ]
+
+    def there_and_back(self, X, w, gradient) -> list:
+        """Calls that make X'(X w), in blocks of several sizes."""
+        row = X[0].nbytes
+        return [
+            partial(self, "there_and_back", X, len(X), max(size // row, 4) // 4 * 4, w, gradient)
+            for size in BLOCK_BYTES
+        ]
+
     def sparse(self, rule: str, X, y, order):
         """The call of an epoch over CSR rows, and its cells: weights, and what the solver has."""
         cells = self.aligned(X.shape[1], {"sgd": 1, "adagrad": 2, "adam": 4}[rule])
@@ -111,9 +129,19 @@ class Loops:
         touched = X[:, :: 64 // self.dtype.itemsize].sum(axis=1) + X[:, -1]
         results = [(call(), X.sum()) for call in self.reading(X)]
         results += [(call(), touched[order[:30]].sum()) for call in self.reading(X, order[:30])]
+        w, gradient = (self.aligned(self.columns) for _ in range(2))
+        w[:] = rng.standard_normal(self.columns)
+        results += [
+            (call() or gradient.copy(), X.T @ (X @ w))
+            for call in self.there_and_back(X, w, gradient)
+        ]
+        labels = rng.integers(2, size=50).astype(self.dtype)
+        small = X / X.sum(axis=1).max()
+        for call in self.sgd_rows(small, labels, order, order, w):
+            w[:] = 0
+            results.append((call() or w.copy(), textbook("sgd", small, labels, order)))
         some = rng.random(X.shape) < min(0.3, 30 / self.columns)
         rows = sparse.csr_matrix(X * some / 9, dtype=self.dtype)
-        labels = rng.integers(2, size=50).astype(self.dtype)
         for rule in ("sgd", "adagrad"):
             call, X, y, w = self.steps(rule, 50)
             call()
