@@ -175,7 +175,10 @@ void sgd_rows(
             if (coming) ASK_FOR(later + j);
             for (long k = 0; k < LANES; k += OWN) SGD_OWN(k / OWN % 2, j + k)
         }
-        ASK_FOR(later + COLUMNS - 1);
+        if (j < COLUMNS) {
+            ASK_FOR(soon + j);
+            if (coming) ASK_FOR(later + j);
+        }
         for (; j + OWN <= COLUMNS; j += OWN) SGD_OWN(0, j)
         p_own[0] += p_own[1];
         q_own[0] += q_own[1];

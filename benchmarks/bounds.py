@@ -11,13 +11,13 @@ gathers: sparse rows: a product, a sigmoid and an update of nothing but weights 
     numbers, the rows in training's order; adam's features stand still where a row lacks them
 
 `together` is reading and arithmetic in one loop: sgd's steps on the rows as they lie, in training's
-order and asked for as ours are; X'(X w) for gd, in blocks that go forward and then back. It is not
-a bound, but the least that was found. `cells` is the same as `gathers` with the numbers that our
-tables have for a feature (its unit, and the step up to which its penalty or its moments have
-caught up): what is left of a design with exact penalties, not a bound of all. `in cache` is what ours takes
-for rows that lie in L2: the difference between the epochs of 128 and of 256 KB of rows, over their
-number. The rest of `ours` is waiting for memory, unless the sum of `in cache` and `memory` is more:
-then they overlap.
+order, asked for 4, 12 or 40 rows ahead, and with or without rows of the next window; X'(X w) for
+gd, in blocks of 8 to 128 KB that go forward and then back. It is not a bound, but the fastest of
+these. `cells` is the same as `gathers` with the numbers that our tables have for a feature (its
+unit, and the step up to which its penalty or its moments have caught up): what is left of a design
+with exact penalties, not a bound of all. `in cache` is what ours takes for rows that lie in L2: the
+difference between the epochs of 128 and of 256 KB of rows, over their number. The rest of `ours` is
+waiting for memory, unless the sum of `in cache` and `memory` is more: then they overlap.
 
 The loops know no penalty, standardising, intercept, weights or value of the loss, so 100 % can't be
 had. `most` is SGDClassifier's time over the bound, which no implementation exceeds: where `reach`
@@ -59,7 +59,7 @@ def parts(case: str) -> dict:
     fastest counts. What several solvers have in common is one list, which is timed once."""
     n, d, *kind = CASES[case]
     rows, word = np.arange(n, dtype=np.int32), np.zeros(1, np.uint64)
-    order, coming = next(iter(visiting_order(rows, d, word, n, True)))
+    order, coming = next(iter(visiting_order(rows, d, word, n, ask=True)))
     if case in epochs_sparse.CASES:
         X, y = problems.csr(n, d, kind[0], zipf=kind[1])
         y = y.astype(X.dtype)

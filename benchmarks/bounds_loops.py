@@ -26,6 +26,7 @@ BETAS = 0.9, 0.999
 # What reads a table is as fast as the fastest of these: bytes, for rows as they lie; for rows in
 # an order, rows ahead and bytes of each that are asked for.
 AHEAD = (0, 1024, 2048, 4096)
+STEPS_AHEAD = (4, 12, 40)
 BLOCK_BYTES = (1 << 13, 1 << 14, 1 << 15, 1 << 17)
 ROWS_AHEAD = ((0, 0), (12, 512), (64, 512), (8, 1 << 20), (32, 1 << 20))
 
@@ -89,7 +90,8 @@ class Loops:
     def sgd_rows(self, X, y, order, coming, w) -> list:
         """Calls of an epoch of sgd over rows in this order, with ways to ask for them."""
         return [
-            partial(self, "sgd_rows", X, y, order, early, len(order), 12, RATE, w)
+            partial(self, "sgd_rows", X, y, order, early, len(order), ahead, RATE, w)
+            for ahead in STEPS_AHEAD
             for early in (None, coming)
         ]
 

@@ -25,8 +25,9 @@ ROWS_AT_ONCE = 1 << 16
 eighth of so many; four times so many where something is done or drawn after each call (absent
 features, masks of dropout); never fewer than a sixteenth of all or, by feature, than columns."""
 ASK_EARLY_BYTES = 2048
-"""Rows up to so long are asked for a window ahead by plain sgd's steps of one row at a constant
-rate. Others lose by it: adagrad, batches, longer rows."""
+"""Rows up to so long are asked for a window ahead by plain sgd's steps of one row; longer ones were
+not faster by it."""
+
 
 DENSE_FROM = {
     "one output": 1 / 32,
@@ -67,6 +68,22 @@ def steps_by_feature(objective: Objective, solver: Solver, settings: Settings) -
     return data.n_features_of(np.ascontiguousarray(rows)) < DENSE_FROM[kind] * data.d
 
 
+def asks_early(objective: Objective, solver: Solver, settings: Settings) -> bool:
+    """Whether steps at one rate are those that ask memory for rows of the next window."""
+    data, network = objective.data, objective.network
+    return (
+        engine.ASKS_EARLY
+        and solver.name == "sgd"
+        and solver.momentum == 0
+        and settings.batch_size == 1
+        and settings.average_from is None
+        and settings.max_grad_norm == 0
+        and network.n_layers == objective.n_outputs == 1
+        and not (data.sparse or network.drops or objective.l1.any())
+        and data.d * data.dtype.itemsize <= ASK_EARLY_BYTES
+    )
+
+
 class Passes:
     """The passes of one training; each takes `state` further."""
 
@@ -91,16 +108,7 @@ class Passes:
         self.alike = self.constant and solver.steps_alike and not self.by_feature
         longest = 1 if self.alike else min(self.n_batches, self.steps_at_once)
         self.repeated = self.constant and solver.steps_alike
-        data = objective.data
-        self.asks_early = (
-            engine.ASKS_EARLY
-            and solver.name == "sgd"
-            and solver.momentum == 0
-            and settings.batch_size == 1
-            and self.alike
-            and not data.sparse
-            and data.d * data.dtype.itemsize <= ASK_EARLY_BYTES
-        )
+        self.asks_early = self.alike and asks_early(objective, solver, settings)
         self.foreseen = self.repeated or (
             self.constant and solver.steps_foreseen and 4 * longest <= STEPS_FORESEEN
         )

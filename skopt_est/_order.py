@@ -4,8 +4,8 @@ Where X is larger than a processor's cache, rows in random order come one by one
 waiting for them takes longer than training on them. So the order is then random on two levels:
 blocks of neighbouring rows are drawn at random, and the rows of as many blocks as a cache holds are
 visited at random. Every row comes once an epoch, in another order each time. On data sorted by the
-label this converges like a full permutation but for the first epochs of sgd; larger blocks
-do worse, and windows of one block much worse (docs/architecture.md).
+label this converges like a full permutation but for the first epochs of sgd; blocks of more rows
+than `BLOCK` allows do worse, and windows of one block much worse (docs/architecture.md).
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,8 @@ from skopt_est._rows import Rows, compiled
 BLOCK = 8, 16
 """Neighbouring rows that are drawn together, at least and at most. Memory is read faster the longer
 the stretches; on sorted rows a block is like one row that weighs as much as all of it, which is
-lost in the noise of the gradient's other columns where they are twice as many or more."""
+lost in the noise of the gradient's other columns where they are twice as many or more, and not
+much the same (`python -m benchmarks windows`)."""
 BLOCK_ELEMENTS = 1 << 11
 """So long a stretch is long enough."""
 WINDOW = 256
@@ -30,14 +31,16 @@ a say, so that the same rows come in the same order."""
 
 
 Part = tuple[np.ndarray, np.ndarray | None]
+"""Rows in the order in which they are visited, and rows to ask memory for meanwhile."""
 
 
 def visiting_order(
     rows: Rows, n_columns: int, rng: np.ndarray, size: int, ask: bool = False
 ) -> Iterable[Part]:
     """A random order of `rows`, int32, in parts of `size`, which may lie in one and the same place;
-    `rng`, the generator's state, goes on. With each part, if memory is to be asked `ask`, the row
-    for each place to ask for: those of the next window, in the order in which they lie."""
+    `rng`, the generator's state, goes on. If `ask`, each part comes with rows for which memory may
+    be asked at its places: those of the next window, in the order in which they lie (in the last
+    window its own), or None where all rows are mixed."""
     n = len(rows)
     if n * n_columns > IN_CACHE:
         return _on_two_levels(rows, n_columns, rng, size, ask)

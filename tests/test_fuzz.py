@@ -175,7 +175,7 @@ REFUSED = {
     "misaligned parameters": (lambda: gradient(theta=misaligned(np.zeros(4))), "aligned"),
     "misaligned rows to come": (lambda: epoch(coming=misaligned(ORDER)), "aligned"),
     "fewer rows to come": (lambda: epoch(coming=ORDER[:5].copy()), "coming must have 6 rows"),
-    "a row to come that is not there": (lambda: epoch(coming=ORDER + 1), "not a row"),
+    "a row to come that is not there": (lambda: epoch(coming=ORDER + 1), "coming holds"),
     "misaligned order": (lambda: epoch(order=misaligned(ORDER)), "aligned"),
     "misaligned rows in column_moments": (
         lambda: moments.column_moments(misaligned(rows()), ORDER, None, True),

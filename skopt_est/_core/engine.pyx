@@ -195,14 +195,16 @@ cdef inline void _accumulate(
 include "predict.pxi"
 
 
-cdef int _check_order(const int32_t* order, Py_ssize_t count, Py_ssize_t n) except -1:
+cdef int _check_order(
+    const int32_t* order, Py_ssize_t count, Py_ssize_t n, str name="order"
+) except -1:
     cdef int32_t low = 0, high = -1
     cdef Py_ssize_t i
     for i in range(count):
         low = min(low, order[i])
         high = max(high, order[i])
     if low < 0 or high >= n:
-        raise ValueError("order holds an index that is not a row")
+        raise ValueError(f"{name} holds an index that is not a row")
     return 0
 
 
@@ -305,8 +307,9 @@ def run_epoch(
     gradient : ndarray like theta, or None
         Of the mean loss of all rows, who has it already and takes one step; the sums are then zero.
     coming : int32 array like order, or None
-        A row for each place of `order`, to ask memory for at its step, long before its own; taken
-        up by steps of one dense row, without momentum. It changes no number.
+        A row for each place of `order`, for which memory is asked at that place's step, long before
+        the row's own; by sgd's steps of one dense row only, at one rate, with one output and
+        neither momentum, L1, an average nor a limit of the norm. It changes no number.
     """
     cdef Py_ssize_t n = order.shape[0], n_steps
     cdef const double[:, ::1] table
@@ -345,7 +348,7 @@ def run_epoch(
         if coming.shape[0] != n:
             raise ValueError(f"coming must have {n} rows like order, got {coming.shape[0]}")
         check_aligned(&coming[0], sizeof(int32_t))
-        _check_order(&coming[0], n, data.n)
+        _check_order(&coming[0], n, data.n, "coming")
         p_coming = &coming[0]
     steps.coefficients = &table[0, 0]
     steps.stride = N_COEFFICIENTS if table.shape[0] > 1 else 0

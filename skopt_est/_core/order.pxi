@@ -56,17 +56,19 @@ def visit(
     if isinstance(rows, range):
         if range_start(rows, n) != 0:
             raise ValueError(f"a range of rows must begin at 0, got {rows}")
-    elif np.may_share_memory(order, rows) or (
-            coming is not None and np.may_share_memory(coming, rows)):
+    elif np.may_share_memory(order, rows):
         raise ValueError("order must not lie over rows or blocks")
+    elif coming is not None and np.may_share_memory(coming, rows):
+        raise ValueError("coming must not lie over rows, blocks or order")
     else:
         given = rows
     if np.may_share_memory(order, blocks):
         raise ValueError("order must not lie over rows or blocks")
-    if coming is not None and (
-            coming.shape[0] != count or np.may_share_memory(coming, blocks)
-            or np.may_share_memory(coming, order)):
-        raise ValueError(f"coming must have {count} places of its own")
+    if coming is not None:
+        if coming.shape[0] != count:
+            raise ValueError(f"coming must have {count} places like order, got {coming.shape[0]}")
+        if np.may_share_memory(coming, blocks) or np.may_share_memory(coming, order):
+            raise ValueError("coming must not lie over rows, blocks or order")
     if blocks.shape[0] != (n + block - 1) // block:
         raise ValueError(f"{blocks.shape[0]} blocks of {block} are not {n} rows")
     if count:

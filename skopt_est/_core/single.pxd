@@ -15,19 +15,6 @@ from skopt_est._core.tiles cimport TILE_WHOLE  # also for its vectors, which are
 from skopt_est._core.types cimport real
 
 
-cdef extern from *:
-    """
-    /* Whether rows are asked for a line at a time while others are computed with, not all at once.
-     * Measured like SKOPT_SPREAD_ORDER. */
-    #if defined(__AVX512F__)
-    #define SKOPT_LINE_BY_LINE 0
-    #else
-    #define SKOPT_LINE_BY_LINE 1
-    #endif
-    """
-    const bint SKOPT_LINE_BY_LINE
-
-
 ctypedef fused a_loss:      # which one is known when this is compiled, or told by its code
     int8_t                  # the log loss of two classes
     int32_t                 # any
@@ -111,15 +98,27 @@ cdef extern from *:
     /* Rows are kept times the factor that a step multiplies weights by: w <- w factor - step a;
      * second <- (x - shift) inv_scale factor, the row after the following one; and of that row
      * what the following step can't change: with steps of the size e, its prediction will be
-     * pq[0] - e pq[1], but for the intercept. Meanwhile the lines of two rows are asked for,
-     * from `soon` and `coming` on. */
+     * pq[0] - e pq[1], but for the intercept. Meanwhile the lines of two rows are asked for, from
+     * `soon` and, unless that is NULL, from `far` on: by processors with AVX-512 nothing, which
+     * was measured for one row only; they follow longer rows by themselves. */
+    #if defined(__AVX512F__) || TILE_BYTES == 0
+    #define SKOPT_LINE_BY_LINE 0
+    #else
+    #define SKOPT_LINE_BY_LINE 1
+    #endif
+    #define SGD_ASK(T, j) { \
+        if (SKOPT_LINE_BY_LINE) \
+            skopt_prefetch(soon + (j) * (ptrdiff_t) sizeof(T)); \
+        if (SKOPT_LINE_BY_LINE && far) \
+            skopt_prefetch(far + (j) * (ptrdiff_t) sizeof(T)); \
+    }
     #if TILE_BYTES == 0
     #define SGD_AHEAD(T, F) \
     TILE_INLINE void sgd_ahead##F( \
             T *w, const T *a, const T *following, const T *x, T *second, const T *shift, \
             const T *inv_scale, const T *factor, T step, ptrdiff_t width, const char *soon, \
-            const char *coming, T *pq) { \
-        (void) soon, (void) coming; \
+            const char *far, T *pq) { \
+        (void) soon, (void) far; \
         pq[0] = pq[1] = 0; \
         for (ptrdiff_t j = 0; j < width; j++) { \
             const T row = (x[j] - shift[j]) * inv_scale[j]; \
@@ -148,23 +147,20 @@ cdef extern from *:
     TILE_INLINE void sgd_ahead##F( \
             T *w, const T *a, const T *following, const T *x, T *second, const T *shift, \
             const T *inv_scale, const T *factor, T step, ptrdiff_t width, const char *soon, \
-            const char *coming, T *pq) { \
+            const char *far, T *pq) { \
         enum { LANES = sizeof(tile_vector##F) / sizeof(T), LINE = 64 / sizeof(T) }; \
         tile_vector##F product0 = {0}, overlap0 = {0}, product1 = {0}, overlap1 = {0}; \
         ptrdiff_t j = 0; \
         for (; j + LINE <= width; j += LINE) { \
-            skopt_prefetch(soon + j * (ptrdiff_t) sizeof(T)); \
-            skopt_prefetch(coming + j * (ptrdiff_t) sizeof(T)); \
+            SGD_ASK(T, j) \
             TILE_UNROLL for (ptrdiff_t k = j; k < j + LINE; k += 2 * LANES) { \
                 SGD_STEP(F, 0, k) \
                 if (LANES < LINE) \
                     SGD_STEP(F, 1, k + LANES) \
             } \
         } \
-        if (j < width) { \
-            skopt_prefetch(soon + j * (ptrdiff_t) sizeof(T)); \
-            skopt_prefetch(coming + j * (ptrdiff_t) sizeof(T)); \
-        } \
+        if (j < width) \
+            SGD_ASK(T, j) \
         for (; j < width; j += LANES) \
             SGD_STEP(F, 0, j) \
         product0 += product1; \
@@ -177,14 +173,15 @@ cdef extern from *:
     SGD_AHEAD(float, f)
     SGD_AHEAD(double, )
     """
+    const bint SKOPT_LINE_BY_LINE
     void sgd_aheadf(
         float* w, const float* a, const float* following, const float* x, float* second,
         const float* shift, const float* inv_scale, const float* factor, float step,
-        Py_ssize_t width, const char* soon, const char* coming, float* pq) noexcept nogil
+        Py_ssize_t width, const char* soon, const char* far, float* pq) noexcept nogil
     void sgd_ahead(
         double* w, const double* a, const double* following, const double* x, double* second,
         const double* shift, const double* inv_scale, const double* factor, double step,
-        Py_ssize_t width, const char* soon, const char* coming, double* pq) noexcept nogil
+        Py_ssize_t width, const char* soon, const char* far, double* pq) noexcept nogil
 
 
 cdef inline void adagrad_row(
@@ -223,7 +220,7 @@ cdef inline double rows_ahead(
     row's prediction is prepared while the loss of the row before is still being computed. The
     chain from step to step then is the loss alone, without update, product and sum."""
     cdef int code = LOG_LOSS_BINARY if a_loss is int8_t else loss
-    cdef Py_ssize_t s = start, j, row, last, vectors = padded.vectors
+    cdef Py_ssize_t s = start, j, row, first, last, vectors = padded.vectors
     cdef Py_ssize_t width = elements(vectors, <real> 0)
     cdef double total = 0
     cdef real step, z, b = 0, of_ones = 1 if bias != NULL else 0
@@ -239,7 +236,7 @@ cdef inline double rows_ahead(
     cdef real* second = <real*> padded.c
     cdef const real* x
     cdef const char* soon
-    cdef const char* later
+    cdef const char* far = NULL
     cdef const char* values = <const char*> rows.values
     cdef Py_ssize_t size = rows.d * <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t ahead = max(NEAREST, min(ROWS_AHEAD, AHEAD_BYTES // max(size, 1)))
@@ -262,14 +259,14 @@ cdef inline double rows_ahead(
     eta *= scale
     while s < stop:
         last = min(s + AT_ONCE, stop)
-        start = s
+        first = s
         while s < last:
             row = order[min(s + ahead, last_place)]
             skopt_prefetch(targets + row)
             soon = values + row * size
             if SKOPT_LINE_BY_LINE:
                 skopt_prefetch(soon + size - 1)
-            told[s - start] = z
+            told[s - first] = z
             row = order[s]
             step = eta * gradient_alone(code, targets[row], z, param)
             if weights != NULL:
@@ -285,18 +282,18 @@ cdef inline double rows_ahead(
                 x = whole(rows, row, padded, <real> 0)
             if not SKOPT_LINE_BY_LINE:
                 prefetch(rows, order, s, n, <real> 0)
-                soon = <const char*> x
-            later = values + coming[s] * size if coming != NULL else soon
+            if coming != NULL:
+                far = values + coming[s] * size
             if real is float:
                 sgd_aheadf(w, a, following, x, second, shift, inv_scale, factor, step, width, soon,
-                           later, pq)
+                           far, pq)
             else:
                 sgd_ahead(w, a, following, x, second, shift, inv_scale, factor, step, width, soon,
-                          later, pq)
+                          far, pq)
             a, following, second = following, second, a
             s += 1
         total += losses_told(
-            code, told, targets, weights, order + start, last - start, scale, param)
+            code, told, targets, weights, order + first, last - first, scale, param)
     if bias != NULL:
         bias[0] = b
     return total
@@ -308,8 +305,7 @@ cdef inline double single_rows(
     real* bias_G, const Hyper* h, const double* coefficients, Py_ssize_t stride, Padded* p,
     real like,
 ) noexcept nogil:
-    """Steps start to stop; returns the sum of weighted losses. bias: NULL without intercept;
-    `loss` is a constant wherever speed counts."""
+    """Steps start to stop; returns the sum of weighted losses. bias: NULL without intercept."""
     cdef Py_ssize_t s, row, j, first = start, vectors = p.vectors
     cdef double total = 0, rate = -1
     cdef real gradient, eta, weight, z

@@ -17,7 +17,7 @@ cdef int _single_epoch(
     cdef real* bias_G = G + d if G != NULL else NULL
     cdef real* base
     cdef Padded p
-    cdef bint ahead = h.code == SGD and steps.stride == 0 and not model.lasso
+    cdef bint prepared = h.code == SGD and steps.stride == 0 and not model.lasso
     width = whole_vectors(d, sizeof(real))
     p.vectors = width // elements(1, <real> 0)
     with gil:
@@ -40,11 +40,11 @@ cdef int _single_epoch(
             (<real*> p.G)[j] = G[j]
     while start < n:
         stop = min(start + run, n)
-        if ahead and data.loss_code == LOG_LOSS_BINARY:
+        if prepared and data.loss_code == LOG_LOSS_BINARY:
             total += rows_ahead(
                 <int8_t> 0, &data.rows, targets, weights, param, scale, order, coming, start,
                 stop, n, bias, <real> c[0], &p)
-        elif ahead:
+        elif prepared:
             total += rows_ahead(
                 <int32_t> data.loss_code, &data.rows, targets, weights, param, scale, order,
                 coming, start, stop, n, bias, <real> c[0], &p)
