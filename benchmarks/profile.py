@@ -27,7 +27,7 @@ from typing import Any
 import skopt_est
 from benchmarks import epochs_dense, epochs_sparse, mlp, problems, profile_samples, report, timing
 
-LINEAR = (("100k x 20 float32", "adagrad b1"),)
+LINEAR = (("100k x 20 float32", "adagrad b1"), ("100k x 100 float32", "sgd b1"))
 LINEAR += tuple(("100k x 100 float64", solver) for solver in ("sgd b1", "gd"))
 LINEAR += tuple(("1M x 28 float64", solver) for solver in ("sgd b1", "adagrad b1", "gd"))
 NETWORKS = ("50k x 20, (100), b200", "50k x 100, (256, 256, 256), b1024")
