@@ -4,10 +4,13 @@ An epoch is a fit of twice so many epochs less one of so many, over their number
 fit does once is left out. All draw batches in random order; alpha is zero, as the others mean
 another thing by it. PyTorch (if it is installed) runs the plain loop with its fused Adam on a
 random permutation. BLAS is warmed by one large product before anything is timed. The losses of the
-last epoch stand beside the times. The last two cases have X in double precision, in which the
+last epoch stand beside the times. `products` are the matrix products of an epoch alone, by NumPy's
+BLAS, in matrices that are used again and again: what is left of the ratios if all else took no
+time, with these products. The last two cases have X in double precision, in which the
 others train, too: ours as it does by default and with dtype="float32".
 """
 
+import itertools
 import math
 import warnings
 from functools import partial
@@ -92,6 +95,30 @@ def fit_torch(hidden, batch, X, y, epochs):
     return total / len(rows)
 
 
+def products(n, d, hidden, batch):
+    """Seconds of the products of an epoch: forward, gradients of weights, gradients of layers."""
+    rng, units = np.random.default_rng(0), (d, *hidden, 1)
+
+    def matrices(shapes):
+        return [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
+
+    weights = matrices(itertools.pairwise(units))
+    gradients = matrices(itertools.pairwise(units))
+    outputs, slopes = (matrices((batch, width) for width in units) for _ in range(2))
+
+    def one_batch():
+        for i, weight in enumerate(weights):
+            np.matmul(outputs[i], weight, out=slopes[i + 1])
+        for i in reversed(range(len(weights))):
+            np.matmul(outputs[i].T, slopes[i + 1], out=gradients[i])
+            if i:
+                np.matmul(slopes[i + 1], weights[i].T, out=slopes[i])
+
+    batches = max(1, n // batch)
+    seconds, _ = timing.timed(lambda: [one_batch() for _ in range(batches)])
+    return seconds * n / (batches * batch), None
+
+
 def reach(case, peer) -> float | None:
     table = REACH.get(skopt_est.show_config(mode="dicts")["simd"])
     return table[peer][list(CASES).index(case)] if table and case in CASES else None
@@ -107,15 +134,17 @@ def measure(case, repeats) -> report.Row:
     if peers.torch() is not None and case in CASES:
         fits["torch"] = partial(fit_torch, *network, X, y)
     sides = {name: partial(timing.epoch, call, epochs) for name, call in fits.items()}
+    if case in CASES:
+        sides["products"] = partial(products, n, d, *network)
     figures = timing.alternate(sides, repeats)
-    ours, others = figures["ours"], [name for name in figures if name != "ours"]
+    ours, others = figures["ours"], [name for name in fits if name != "ours"]
     row: report.Row = {"case": case}
     row |= {f"{name} ms": 1000 * figure.median for name, figure in figures.items()}
     for name in others:
         row[f"x {name}"] = figures[name].median / ours.median
         row[f"reach {name}"] = reach(case, name)
         row[f"± % {name}"] = timing.noise(ours, figures[name])
-    return row | {f"loss, {name}": figure.result for name, figure in figures.items()}
+    return row | {f"loss, {name}": figures[name].result for name in fits}
 
 
 def readme(rows: list[report.Row]) -> list[report.Row]:
