@@ -59,7 +59,7 @@ def parts(case: str) -> dict:
     fastest counts. What several solvers have in common is one list, which is timed once."""
     n, d, *kind = CASES[case]
     rows, word = np.arange(n, dtype=np.int32), np.zeros(1, np.uint64)
-    order, coming = next(iter(visiting_order(rows, d, word, n, ask=True)))
+    order, coming = next(iter(visiting_order(rows, d, word, n, 1, ask=True)))
     if case in epochs_sparse.CASES:
         X, y = problems.csr(n, d, kind[0], zipf=kind[1])
         y = y.astype(X.dtype)

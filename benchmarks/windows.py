@@ -24,10 +24,11 @@ SOLVERS = {"sgd": 1, "adagrad": 1, "adam": 8}  # batch sizes
 ORDERS = {
     "all rows mixed": None,
     "ours": {},
-    "8 rows x 256 blocks": {"BLOCK": (8, 8), "WINDOW": 256},
-    "16 x 256": {"BLOCK": (16, 16), "WINDOW": 256},
-    "16 x 64": {"BLOCK": (16, 16), "WINDOW": 64},
-    "64 x 64": {"BLOCK": (64, 64), "WINDOW": 64},
+    "8 rows x 256 blocks": {"BLOCK": (8, 8), "MOST_BLOCKS": 256},
+    "16 x 256": {"BLOCK": (16, 16), "MOST_BLOCKS": 256},
+    "16 x 64": {"BLOCK": (16, 16), "MOST_BLOCKS": 64},
+    "16 x 16": {"BLOCK": (16, 16), "MOST_BLOCKS": 16},
+    "64 x 64": {"BLOCK": (64, 64), "MOST_BLOCKS": 64},
 }
 
 
@@ -52,7 +53,7 @@ def visited(order: dict | None):
     """Rows are visited in this order meanwhile."""
     if order is None:
         return mock.patch.object(_order, "IN_CACHE", np.inf)
-    unlimited = {"WINDOW_ELEMENTS": 1 << 40, "BLOCK_ELEMENTS": 1 << 40} if order else {}
+    unlimited = {"BLOCK_ELEMENTS": 1 << 40} if order else {}
     return mock.patch.multiple(_order, IN_CACHE=0, **unlimited, **order)
 
 

@@ -159,7 +159,9 @@ class Passes:
         size = self.steps_at_once * settings.batch_size
         # One batch of all rows is summed in their own order.
         if settings.shuffle and self.n_batches > 1:
-            parts = visiting_order(rows, objective.data.d, self.state.rng, size, self.asks_early)
+            parts = visiting_order(
+                rows, objective.data.d, self.state.rng, size, settings.batch_size, self.asks_early
+            )
         else:
             parts = ((rows[first : first + size], None) for first in range(0, len(rows), size))
         sums = []

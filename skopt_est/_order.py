@@ -17,14 +17,16 @@ from skopt_est._rows import Rows, compiled
 
 BLOCK = 8, 16
 """Neighbouring rows that are drawn together, at least and at most. Memory is read faster the longer
-the stretches; on sorted rows a block is like one row that weighs as much as all of it, which is
-lost in the noise of the gradient's other columns where they are twice as many or more, and not
-much the same (`python -m benchmarks windows`)."""
+the stretches; but on sorted rows a block is like one row that weighs as much as all of it. Among
+the gradient's other columns that is lost in the noise where they are twice as many as the block has
+rows or more (`python -m benchmarks windows`)."""
 BLOCK_ELEMENTS = 1 << 11
 """So long a stretch is long enough."""
-WINDOW = 256
-"""Blocks whose rows are mixed, at most: fewer where rows are long, but never below 64."""
-WINDOW_ELEMENTS = 1 << 17
+WINDOW = 16, 64
+"""Stretches whose rows are mixed: as many as a batch has rows, but at least and at most so many.
+Steps of one row then find their window, and the next, in the second cache even as float64; larger
+batches have rows of more blocks, and read memory less evenly whatever the window."""
+MOST_BLOCKS = 256
 IN_CACHE = 1 << 19
 """Elements of X, up to which all rows are mixed. Neither its type nor whether it is sparse has
 a say, so that the same rows come in the same order."""
@@ -35,25 +37,26 @@ Part = tuple[np.ndarray, np.ndarray | None]
 
 
 def visiting_order(
-    rows: Rows, n_columns: int, rng: np.ndarray, size: int, ask: bool = False
+    rows: Rows, n_columns: int, rng: np.ndarray, size: int, batch_size: int, ask: bool = False
 ) -> Iterable[Part]:
-    """A random order of `rows`, int32, in parts of `size`, which may lie in one and the same place;
-    `rng`, the generator's state, goes on. If `ask`, each part comes with rows for which memory may
-    be asked at its places: those of the next window, in the order in which they lie (in the last
-    window its own), or None where all rows are mixed."""
+    """A random order of `rows`, int32, for batches of `batch_size`, in parts of `size`, which may
+    lie in one and the same place; `rng`, the generator's state, goes on. If `ask`, each part comes
+    with rows for which memory may be asked at its places: those of the next window, in the order
+    in which they lie (in the last window its own), or None where all rows are mixed."""
     n = len(rows)
     if n * n_columns > IN_CACHE:
-        return _on_two_levels(rows, n_columns, rng, size, ask)
+        return _on_two_levels(rows, n_columns, rng, size, batch_size, ask)
     order = engine.shuffled(rows[:], rng)
     return [(order[first : first + size], None) for first in range(0, n, size)]
 
 
 def _on_two_levels(
-    rows: Rows, n_columns: int, rng: np.ndarray, size: int, ask: bool
+    rows: Rows, n_columns: int, rng: np.ndarray, size: int, batch_size: int, ask: bool
 ) -> Iterator[Part]:
     n = len(rows)
     block = max(BLOCK[0], min(BLOCK[1], n_columns // 2, BLOCK_ELEMENTS // n_columns))
-    window = block * min(max(WINDOW_ELEMENTS // (block * n_columns), WINDOW // 4), WINDOW)
+    stretches = min(max(batch_size, WINDOW[0]), WINDOW[1])
+    window = block * min(stretches * max(BLOCK_ELEMENTS // (block * n_columns), 1), MOST_BLOCKS)
     blocks = engine.shuffled(np.arange(-(-n // block), dtype=np.int32), rng)
     drawn_rows = np.empty((1 + ask, min(size, n) + window), np.int32)
     order, coming = drawn_rows[0], drawn_rows[1] if ask else None

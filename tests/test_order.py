@@ -73,9 +73,9 @@ def test_impossible_sizes_are_refused(block, window):
 @pytest.mark.parametrize("size", [1000, 1024, 12_000])
 def test_parts_make_the_whole_order(n, size):
     rows, state, whole = np.arange(n, dtype=np.int32), generator(), generator()
-    parts = [part.copy() for part, _ in _order.visiting_order(rows, 1000, state, size)]
+    parts = [part.copy() for part, _ in _order.visiting_order(rows, 1000, state, size, 1)]
     assert [len(part) for part in parts[:-1]] == [size] * (len(parts) - 1)
-    order = shuffled(rows, whole, *((8, 64 * 8) if n * 1000 > _order.IN_CACHE else ()))
+    order = shuffled(rows, whole, *((8, 16 * 8) if n * 1000 > _order.IN_CACHE else ()))
     np.testing.assert_array_equal(np.concatenate(parts), order)
     assert state == whole
 
@@ -99,28 +99,34 @@ def test_impossible_orders_are_refused(changes, message):
         engine.visit(state=generator(), **(valid | changes))
 
 
-def whole_order(rows, n_columns):
-    (part,) = _order.visiting_order(rows, n_columns, generator(), len(rows))
+def whole_order(rows, n_columns, batch_size=1):
+    (part,) = _order.visiting_order(rows, n_columns, generator(), len(rows), batch_size)
     return part[0]
 
 
 def test_small_data_are_mixed_fully_and_large_ones_in_windows():
     few, many = np.arange(1000, dtype=np.int32), np.arange(100_000, dtype=np.int32)
     np.testing.assert_array_equal(whole_order(few, 100), shuffled(few, generator()))
-    # longer rows: larger blocks and smaller windows, at last of smaller blocks
-    for columns, block, blocks in [
-        (6, 8, 256),
-        (20, 10, 256),
-        (100, 16, 81),
-        (200, 10, 65),
-        (1000, 8, 64),
+    # longer rows: larger blocks and smaller windows, at last of smaller blocks; larger batches:
+    # larger windows
+    for batch, columns, block, blocks in [
+        (1, 6, 8, 256),
+        (16, 20, 10, 160),
+        (1, 28, 14, 80),
+        (1, 100, 16, 16),
+        (20, 100, 16, 20),
+        (256, 100, 16, 64),
+        (256, 20, 10, 256),
+        (1, 200, 10, 16),
+        (1, 1000, 8, 16),
+        (64, 1000, 8, 64),
     ]:
         np.testing.assert_array_equal(
-            whole_order(many, columns), shuffled(many, generator(), block, block * blocks)
+            whole_order(many, columns, batch), shuffled(many, generator(), block, block * blocks)
         )
 
 
-@pytest.mark.parametrize("columns, block, blocks", [(20, 10, 256), (100, 16, 81), (1000, 8, 64)])
+@pytest.mark.parametrize("columns, block, blocks", [(20, 10, 160), (100, 16, 16), (1000, 8, 16)])
 @pytest.mark.parametrize("n", [801, 30_010, 60_000])
 @pytest.mark.parametrize("size", [1000, 12_000])
 @pytest.mark.parametrize("listed", [False, True])
@@ -128,10 +134,10 @@ def test_memory_is_asked_for_the_next_window_as_it_lies(n, size, listed, columns
     rows = np.arange(3, 3 + n, dtype=np.int32) if listed else AllRows(n)
     parts = [
         (order.copy(), coming if coming is None else coming.copy())
-        for order, coming in _order.visiting_order(rows, columns, generator(), size, ask=True)
+        for order, coming in _order.visiting_order(rows, columns, generator(), size, 1, ask=True)
     ]
     order = np.concatenate([part for part, _ in parts])
-    plain = [part.copy() for part, _ in _order.visiting_order(rows, columns, generator(), size)]
+    plain = [part.copy() for part, _ in _order.visiting_order(rows, columns, generator(), size, 1)]
     np.testing.assert_array_equal(order, np.concatenate(plain))
     if n * columns <= _order.IN_CACHE:
         assert all(coming is None for _, coming in parts)
@@ -253,11 +259,13 @@ def test_all_rows_come_in_the_order_of_their_positions():
     n, columns = 20_000, 100
     whole, state = generator(), generator()
     positions = np.arange(n, dtype=np.int32)
-    expected = [part.copy() for part, _ in _order.visiting_order(positions, columns, whole, 3000)]
-    parts = [part.copy() for part, _ in _order.visiting_order(AllRows(n), columns, state, 3000)]
+    expected = [
+        part.copy() for part, _ in _order.visiting_order(positions, columns, whole, 3000, 1)
+    ]
+    parts = [part.copy() for part, _ in _order.visiting_order(AllRows(n), columns, state, 3000, 1)]
     np.testing.assert_array_equal(np.concatenate(parts), np.concatenate(expected))
     np.testing.assert_array_equal(whole, state)
-    few = [part for part, _ in _order.visiting_order(AllRows(50), 2, generator(), 30)]
+    few = [part for part, _ in _order.visiting_order(AllRows(50), 2, generator(), 30, 1)]
     np.testing.assert_array_equal(
         np.concatenate(few), shuffled(np.arange(50, dtype=np.int32), generator())
     )
