@@ -24,13 +24,27 @@ cdef extern from *:
     /* Of a group of features in parts: weight, value, inv_scale, L2, m, v, D, tail, and the steps
      * that were missed. */
     #define PLAIN_ADAM_PARTS 9
+    #define PLAIN_UNSIGNEDf 0x7FFFFFFF
+    #define PLAIN_UNSIGNED 0x7FFFFFFFFFFFFFFF
     #define PLAIN_TURNS 1.005   /* nearer to 1, moves count whose rates are another's */
     #define PLAIN_ADAM(T, F) \
-    QUAD_INLINE quad_vector##F plain_decay##F( \
-            quad_vector##F moment, quad_vector##F decay, T tiny) { \
-        moment *= decay; \
-        return PLAIN_KEEP(F, moment, (quad_bits##F) ((moment >= tiny) | (moment <= -tiny) \
-                                                     | (moment != moment))); \
+    /* plain_absent in the type of the table, made once a row */ \
+    typedef struct { \
+        T now, eps, ratio, other, log_ratio, log_decay_1, log_root, tail_now, tiny, final, turn; \
+        T log_turn, even; \
+        int ratio_is_decays; \
+    } plain_missed##F; \
+    QUAD_INLINE plain_missed##F plain_missing##F(const plain_absent *a) { \
+        plain_missed##F b = { \
+            (T) a->now, (T) a->eps, (T) a->ratio, (T) (1 - a->ratio), (T) a->log_ratio, \
+            (T) a->log_decay_1, (T) (0.5 * a->log_decay_2), (T) a->tail_now, (T) a->tiny, \
+            (T) a->final, (T) a->turn, (T) a->log_turn, (T) a->even, a->ratio_is_decays}; \
+        return b; \
+    } \
+    /* Without what is nearer to zero than `tiny`; no number stays. */ \
+    QUAD_INLINE quad_vector##F plain_without##F(quad_vector##F moment, T tiny) { \
+        quad_vector##F size = (quad_vector##F) ((quad_bits##F) moment & PLAIN_UNSIGNED##F); \
+        return PLAIN_KEEP(F, moment, ~(quad_bits##F) (size < tiny)); \
     } \
     QUAD_INLINE void plain_adam_take##F( \
             const T *table, const int32_t *at, T now, quad_vector##F *part) { \
@@ -44,33 +58,37 @@ cdef extern from *:
      * weights shrink, as absent.pxd has it, but that kappa is times what the penalty left, which \
      * may be nothing. Else the last moves count most, and those before are larger by 1 / turn \
      * each, if they came since the rates' last jump. Returns where neither is near enough. */ \
-    QUAD_INLINE quad_bits##F plain_adam_up##F(quad_vector##F *part, const plain_absent *absent) { \
-        quad_vector##F m = part[4], v = part[5], away = part[8], y = part[6] * part[3], way; \
-        quad_vector##F ratio = (T) absent->ratio * (1 + y), turns = (T) absent->turn * (1 + y); \
+    QUAD_INLINE quad_bits##F plain_adam_up##F( \
+            quad_vector##F *part, const plain_missed##F *absent) { \
+        quad_vector##F m = part[4], v = part[5], away = part[8], y = part[6] * part[3]; \
+        quad_vector##F ratio = absent->ratio * (1 + y), turns, trailing; \
         quad_vector##F growth = plain_log2p##F(y, y, y + 2); \
         quad_vector##F kept = plain_exp2##F(-away * growth); \
-        quad_vector##F decayed = plain_exp2##F(away * (T) absent->log_ratio); \
-        quad_vector##F root = plain_exp2##F(away * (T) (0.5 * absent->log_decay_2)); \
-        quad_vector##F decay = decayed * root, trailing = {0}; \
-        quad_vector##F leading = (part[7] - decayed * (T) absent->tail_now) \
-            * ((T) (1 - absent->ratio) * (kept - decayed)); \
+        quad_vector##F decayed = plain_exp2##F(away * absent->log_ratio); \
+        quad_vector##F root = plain_exp2##F(away * absent->log_root); \
+        quad_vector##F decay = decayed * root; \
+        quad_vector##F way = (part[7] - decayed * absent->tail_now) \
+            * (absent->other * (kept - decayed)); \
         quad_vector##F below = (1 - ratio) * (1 - decayed); \
         quad_bits##F missed = (quad_bits##F) (away > 0); \
         quad_bits##F outrun = (quad_bits##F) (ratio > (T) 0.999); \
+        quad_bits##F odd = (quad_bits##F) (kept != kept); \
         if (!absent->ratio_is_decays) \
-            decay = plain_exp2##F(away * (T) absent->log_decay_1); \
-        if (PLAIN_ANY##F(outrun)) \
-            trailing = decayed * (T) absent->final \
-                * (1 - plain_exp2##F(-away * (growth + (T) absent->log_turn))); \
-        way = PLAIN_KEEP(F, trailing, outrun) + PLAIN_KEEP(F, leading, ~outrun); \
-        below = PLAIN_KEEP(F, turns - 1, outrun) + PLAIN_KEEP(F, below, ~outrun); \
-        way *= m / (below * (plain_root##F(v) + (T) absent->eps)); \
+            decay = plain_exp2##F(away * absent->log_decay_1); \
+        if (PLAIN_ANY##F(outrun)) { \
+            turns = absent->turn * (1 + y); \
+            trailing = decayed * absent->final \
+                * (1 - plain_exp2##F(-away * (growth + absent->log_turn))); \
+            way = PLAIN_KEEP(F, trailing, outrun) + PLAIN_KEEP(F, way, ~outrun); \
+            below = PLAIN_KEEP(F, turns - 1, outrun) + PLAIN_KEEP(F, below, ~outrun); \
+            odd |= outrun & missed & ~((quad_bits##F) (turns > (T) PLAIN_TURNS) \
+                                       & (quad_bits##F) (away <= absent->even)); \
+        } \
+        way *= m / (below * (plain_root##F(v) + absent->eps)); \
         part[0] = kept * part[0] - PLAIN_KEEP(F, way, missed & (quad_bits##F) (m != 0)); \
-        part[4] = plain_decay##F(m, decay, (T) absent->tiny); \
-        part[5] = plain_decay##F(v, root * root, (T) absent->tiny); \
-        return (outrun & missed & ~((quad_bits##F) (turns > (T) PLAIN_TURNS) \
-                                    & (quad_bits##F) (away <= (T) absent->even))) \
-            | (quad_bits##F) (kept != kept); \
+        part[4] = plain_without##F(m * decay, absent->tiny); \
+        part[5] = plain_without##F(v * (root * root), absent->tiny); \
+        return odd; \
     } \
     /* First all that belongs to the features, then the arithmetic, a pass of its own so that more \
      * groups are under way at a time. Returns 0 if a feature has no closed form. */ \
@@ -80,18 +98,19 @@ cdef extern from *:
         quad_vector##F sums = {0}, x, *part = (quad_vector##F *) parts; \
         quad_bits##F odd = {0}; \
         int32_t rest[QUADS##F]; \
+        const plain_missed##F missed = plain_missing##F(absent); \
         T sum = 0; \
         for (ptrdiff_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
             const int32_t *at = plain_group##F( \
                 features + i, values + i, n - i, empty, rest, &x); \
-            plain_adam_take##F(table, at, (T) absent->now, part); \
+            plain_adam_take##F(table, at, missed.now, part); \
             skopt_ask_entries(ahead, sizeof(T)); \
             skopt_ask_places(ahead, table, 8 * sizeof(T)); \
             part[1] = x * part[2]; \
         } \
         part = (quad_vector##F *) parts; \
         for (ptrdiff_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
-            odd |= plain_adam_up##F(part, absent); \
+            odd |= plain_adam_up##F(part, &missed); \
             sums += part[0] * part[1]; \
         } \
         for (int j = 0; j < QUADS##F; j++) { \
@@ -111,11 +130,12 @@ cdef extern from *:
         T *arrays[4] = {w, m, v, D}; \
         const int places[4] = {0, 4, 5, 6}; \
         int32_t at[QUADS##F]; \
+        const plain_missed##F missed = plain_missing##F(absent); \
         for (int32_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
             for (int32_t j = 0; j < QUADS##F; j++) \
                 at[j] = first + (i + j < n ? i + j : i); \
-            plain_adam_take##F(table, at, (T) absent->now, part); \
-            odd |= plain_adam_up##F(part, absent); \
+            plain_adam_take##F(table, at, missed.now, part); \
+            odd |= plain_adam_up##F(part, &missed); \
         } \
         for (int j = 0; j < QUADS##F; j++) \
             if (odd[j]) \
@@ -145,9 +165,9 @@ cdef extern from *:
             m = part[4], v = part[5], D = part[6]; \
             skopt_ask_places(ahead, table, 8 * sizeof(T)); \
             m = (T) h->beta_1 * m + (T) (1 - h->beta_1) * g; \
-            m = PLAIN_KEEP(F, m, (quad_bits##F) ((m >= low) | (m <= -low) | (m != m))); \
+            m = plain_without##F(m, low); \
             v = (T) h->beta_2 * v + (T) (1 - h->beta_2) * g * g; \
-            v = PLAIN_KEEP(F, v, (quad_bits##F) ((v >= low) | (v != v))); \
+            v = plain_without##F(v, low); \
             q = 1 / (plain_root##F(v) * (T) h->root + (T) h->eps); \
             moved = (quad_vector##F) (g != 0); \
             D = PLAIN_KEEP(F, (T) h->eta * q, (quad_bits##F) moved) \
