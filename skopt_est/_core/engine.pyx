@@ -187,7 +187,7 @@ cdef inline void _accumulate(
     if in_place:
         dense_backward(rows, order, start, count, n, z, fresh, &scratch.columns, <real*> first.gW)
     elif rows.indices == NULL:
-        add_transposed(block, count, rows.d, z, first.n_out, fresh, <real*> first.gW)
+        add_transposed(block, count, rows.d, z, first.n_out, fresh, <real*> NULL, <real*> first.gW)
     else:
         sparse_backward(rows, order, start, count, z, first.n_out, <real*> first.gW, drop)
 

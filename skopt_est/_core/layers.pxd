@@ -163,7 +163,7 @@ cdef inline real* backward_layers(
                 at += n
                 continue
             add_transposed(out, n, width, delta + at * layer.n_out, layer.n_out,
-                           fresh and at == 0, <real*> layer.gW)
+                           fresh and at == 0, before + at * width, <real*> layer.gW)
             multiply_transposed(delta + at * layer.n_out, n, layer.n_out, <const real*> layer.W,
                                 width, before + at * width)
             times_slope(below.activation, before + at * width, out, slope, n * width)

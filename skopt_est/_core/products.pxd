@@ -99,7 +99,7 @@ cdef inline void multiply(
             z[i] = start + dot(a + i * d, w, d)
             i += 1
     elif fits(k, d, start):
-        tiled(m, k, d, a, d, 1, w, k, 1, b, False, z)
+        tiled(m, k, d, a, d, 1, w, k, 1, b, False, <real*> NULL, z)
     else:
         if b != NULL:
             for i in range(m):
@@ -109,9 +109,10 @@ cdef inline void multiply(
 
 
 cdef inline void add_transposed(
-    const real* a, Py_ssize_t m, Py_ssize_t d, const real* z, Py_ssize_t k, bint fresh, real* g
+    const real* a, Py_ssize_t m, Py_ssize_t d, const real* z, Py_ssize_t k, bint fresh, real* room,
+    real* g,
 ) noexcept nogil:
-    """g (d, k) += a' (d, m) z (m, k); <- if fresh."""
+    """g (d, k) += a' (d, m) z (m, k); <- if fresh. room: (d, m), to work in, or NULL."""
     cdef Py_ssize_t i = 0
     if k == 1:
         if fresh:
@@ -123,7 +124,7 @@ cdef inline void add_transposed(
             add_scaled(g, z[i], a + i * d, d)
             i += 1
     elif fits(k, m, <real> 0):
-        tiled(d, k, m, a, 1, d, z, k, 1, <const real*> NULL, not fresh, g)
+        tiled(d, k, m, a, 1, d, z, k, 1, <const real*> NULL, not fresh, room, g)
     else:
         gemm(c'T', c'N', <int> d, <int> k, <int> m, <real*> a, <int> d, <real*> z, <int> k,
              <real> (0 if fresh else 1), g, <int> k)
@@ -148,7 +149,7 @@ cdef inline void multiply_transposed(
                 a[i * d + j] = dot(w + j * k, z + i * k, k)
                 j += 1
     elif fits(d, k, <real> 0):
-        tiled(m, d, k, z, k, 1, w, 1, k, <const real*> NULL, False, a)
+        tiled(m, d, k, z, k, 1, w, 1, k, <const real*> NULL, False, <real*> NULL, a)
     else:
         gemm(c'N', c'T', <int> m, <int> d, <int> k, <real*> z, <int> k, <real*> w, <int> k,
              <real> 0, a, <int> d)

@@ -135,7 +135,11 @@ cdef extern from *:
      *     `add`, or zero; a's element (i, p) is at i a_row + p a_step, and b's likewise. Columns
      *     of b are read where they are if they lie side by side, unless b is large and many tiles
      *     pass over it; a vector that goes on behind the last column has what follows there, or
-     *     overlaps those before. */
+     *     overlaps those before. The depth comes in pieces, each for all of c, so that both
+     *     factors stay in the second cache meanwhile.
+     * tile_turn: a as its tiles read it, those of a step of the depth side by side; in `room`
+     *     (m, depth), if there is one. Where a_row is 1, and many columns' tiles pass over a, it
+     *     is worth it: steps that are a power of two apart share few places of the first cache. */
     #define TILE_FUNCTIONS(T, F) \
     TILE_INLINE void tile_sum##F( \
             int rows, int width, ptrdiff_t depth, const T *a, ptrdiff_t a_row, ptrdiff_t a_step, \
@@ -201,23 +205,57 @@ cdef extern from *:
                 panel[p * width + i] = 0; \
         } \
     } \
+    TILE_FUNCTION void tile_turn##F( \
+            ptrdiff_t m, ptrdiff_t depth, ptrdiff_t tiles, const T *a, ptrdiff_t a_step, \
+            T *room) { \
+        const ptrdiff_t low = m / tiles, higher = m % tiles; \
+        for (ptrdiff_t p = 0; p < depth; p++, a += a_step) { \
+            const T *from = a; \
+            T *tile = room; \
+            for (ptrdiff_t t = tiles; t > 0; t--) { \
+                const ptrdiff_t rows = low + (t <= higher); \
+                T *to = tile + p * rows; \
+                if (p < depth - 1)      /* what is too much, the next step overwrites */ \
+                    memcpy(to, from, TILE_ROWS * sizeof(T)); \
+                else \
+                    for (ptrdiff_t i = 0; i < rows; i++) \
+                        to[i] = from[i]; \
+                tile += rows * depth; \
+                from += rows; \
+            } \
+        } \
+    } \
     TILE_FUNCTION void tile_product##F( \
             ptrdiff_t m, ptrdiff_t n, ptrdiff_t depth, const T *a, ptrdiff_t a_row, \
             ptrdiff_t a_step, const T *b, ptrdiff_t b_row, ptrdiff_t b_step, const T *bias, \
-            int add, T *c) { \
+            int add, T *room, T *c) { \
         enum { \
             LANES = sizeof(tile_vector##F) / sizeof(T), \
             WIDE = 2 * LANES, \
             PIECE = TILE_PANEL / (WIDE * sizeof(T)) \
         }; \
         T panel[PIECE * WIDE], row[WIDE], spare[TILE_ROWS * WIDE]; \
-        ptrdiff_t pieces = depth > PIECE ? (depth + PIECE - 1) / PIECE : 1, at, q, i, j, r; \
-        ptrdiff_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS; \
+        ptrdiff_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, at, q, i, j, r; \
+        if (depth > PIECE) { \
+            ptrdiff_t pieces = (depth + PIECE - 1) / PIECE, from; \
+            for (q = 0; q < pieces; q++) { \
+                from = depth * q / pieces; \
+                tile_product##F( \
+                    m, n, depth * (q + 1) / pieces - from, a + from * a_step, a_row, a_step, \
+                    b + from * b_row, b_row, b_step, q ? NULL : bias, add || q, room, c); \
+            } \
+            return; \
+        } \
+        if (a_row != 1 || m < TILE_ROWS || n < 4 * WIDE || \
+            m * depth < TILE_CACHE / 2 / (ptrdiff_t) sizeof(T)) \
+            room = NULL; \
+        if (room != NULL) \
+            tile_turn##F(m, depth, tiles, a, a_step, room); \
         for (at = 0; at < n; at += WIDE) { \
             int width = n - at > LANES ? 2 : 1, packed; \
             ptrdiff_t full = width * LANES, columns = n - at < full ? n - at : full; \
             /* The last columns with some of those before, which are made again. */ \
-            if (columns < full && full <= n && !add && pieces == 1) \
+            if (columns < full && full <= n && !add) \
                 at = n - full, columns = full; \
             packed = b_step != 1 || \
                 (m > 32 * TILE_ROWS && depth * b_row > TILE_CACHE / (ptrdiff_t) sizeof(T)); \
@@ -227,11 +265,10 @@ cdef extern from *:
                 packed = 1, last = 0; \
             for (j = 0; j < full; j++) \
                 row[j] = bias != NULL && j < columns ? bias[at + j] : 0; \
-            for (q = 0; q < pieces + (last > 0); q++) { \
-                ptrdiff_t whole = depth - last, t = tiles, rows; \
-                ptrdiff_t from = q < pieces ? whole * q / pieces : whole; \
-                ptrdiff_t length = (q < pieces ? whole * (q + 1) / pieces : depth) - from; \
-                int pack = packed || q == pieces, onto = add || q; \
+            for (q = 0; q <= (last > 0); q++) { \
+                ptrdiff_t from = q ? depth - last : 0, length = q ? last : depth - last; \
+                ptrdiff_t t = tiles, rows; \
+                int pack = packed || q, onto = add || q; \
                 ptrdiff_t v_row = pack ? full : b_row; \
                 const T *v = b + from * b_row + at * b_step; \
                 if (pack) { \
@@ -239,12 +276,13 @@ cdef extern from *:
                     v = panel; \
                 } \
                 for (i = 0; i < m; i += rows, t--) { \
-                    const T *u = a + i * a_row + from * a_step; \
-                    T *out = c + i * n + at; \
                     rows = (m - i) / t; \
+                    ptrdiff_t u_step = room ? rows : a_step; \
+                    const T *u = (room ? room + i * depth : a + i * a_row) + from * u_step; \
+                    T *out = c + i * n + at; \
                     if (columns == full) { \
                         tile_rows##F( \
-                            (int) rows, width, length, u, a_row, a_step, v, v_row, \
+                            (int) rows, width, length, u, a_row, u_step, v, v_row, \
                             onto ? out : row, onto ? n : 0, out, n); \
                         continue; \
                     } \
@@ -254,7 +292,7 @@ cdef extern from *:
                         for (j = 0; j < full; j++) \
                             spare[r * full + j] = j < columns ? out[r * n + j] : 0; \
                     tile_rows##F( \
-                        (int) rows, width, length, u, a_row, a_step, v, v_row, \
+                        (int) rows, width, length, u, a_row, u_step, v, v_row, \
                         !onto ? row : within ? out : spare, !onto ? 0 : within ? n : full, \
                         spare, full); \
                     for (r = 0; r < rows; r++) \
@@ -295,11 +333,11 @@ cdef extern from *:
     void tile_productf(
         Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const float* a, Py_ssize_t a_row,
         Py_ssize_t a_step, const float* b, Py_ssize_t b_row, Py_ssize_t b_step,
-        const float* bias, int add, float* c) noexcept nogil
+        const float* bias, int add, float* room, float* c) noexcept nogil
     void tile_product(
         Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const double* a, Py_ssize_t a_row,
         Py_ssize_t a_step, const double* b, Py_ssize_t b_row, Py_ssize_t b_step,
-        const double* bias, int add, double* c) noexcept nogil
+        const double* bias, int add, double* room, double* c) noexcept nogil
 
 
 cdef inline Py_ssize_t whole_vectors(Py_ssize_t n, Py_ssize_t itemsize) noexcept nogil:
@@ -311,13 +349,14 @@ cdef inline Py_ssize_t whole_vectors(Py_ssize_t n, Py_ssize_t itemsize) noexcept
 cdef inline void tiled(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t depth, const real* a, Py_ssize_t a_row,
     Py_ssize_t a_step, const real* b, Py_ssize_t b_row, Py_ssize_t b_step, const real* bias,
-    bint add, real* c,
+    bint add, real* room, real* c,
 ) noexcept nogil:
     """c (m, n) <- a (m, depth) b (depth, n), plus c if `add`, else plus bias (n,) unless NULL.
 
-    Element (i, p) of a is at i a_row + p a_step, that of b likewise; c is row-major.
+    Element (i, p) of a is at i a_row + p a_step, that of b likewise; c is row-major. room:
+    (m, depth), to work in, or NULL.
     """
     if real is float:
-        tile_productf(m, n, depth, a, a_row, a_step, b, b_row, b_step, bias, add, c)
+        tile_productf(m, n, depth, a, a_row, a_step, b, b_row, b_step, bias, add, room, c)
     else:
-        tile_product(m, n, depth, a, a_row, a_step, b, b_row, b_step, bias, add, c)
+        tile_product(m, n, depth, a, a_row, a_step, b, b_row, b_step, bias, add, room, c)
