@@ -90,7 +90,8 @@ def parts(case: str) -> dict:
     }
     sgd, gd = loops.sgd_rows(X, y, order, coming, w), loops.there_and_back(X, w, gradient)
     limits["sgd b1"]["together"] = [(call, n) for call in sgd]
-    limits["adam b256"] = {"memory": mixed}
+    in_batches, _ = next(iter(visiting_order(rows, d, np.zeros(1, np.uint64), n, 256)))
+    limits["adam b256"] = {"memory": [(call, n) for call in loops.reading(X, in_batches)]}
     limits["gd"] = {
         "memory": [(call, n) for call in loops.reading(X)],
         "together": [(call, n) for call in gd],

@@ -2,10 +2,10 @@
 
 Where X is larger than a processor's cache, rows in random order come one by one from memory, and
 waiting for them takes longer than training on them. So the order is then random on two levels:
-blocks of neighbouring rows are drawn at random, and the rows of as many blocks as a cache holds are
+blocks of neighbouring rows are drawn at random, and the rows of a window, of 16 blocks or more, are
 visited at random. Every row comes once an epoch, in another order each time. On data sorted by the
-label this converges like a full permutation but for the first epochs of sgd; blocks of more rows
-than `BLOCK` allows do worse, and windows of one block much worse (docs/architecture.md).
+label this converges like a full permutation but for the first epochs; blocks of more rows than
+`BLOCK` allows do worse, and windows of one block much worse (docs/architecture.md).
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,12 +24,14 @@ BLOCK_ELEMENTS = 1 << 11
 """So long a stretch is long enough."""
 WINDOW = 16, 64
 """Stretches whose rows are mixed: as many as a batch has rows, but at least and at most so many.
-Steps of one row then find their window, and the next, in the second cache even as float64; larger
-batches have rows of more blocks, and read memory less evenly whatever the window."""
+Steps of one row then find their window, and most of the next, in the second cache even as float64;
+larger batches read memory less evenly whatever the window, and want rows of many blocks. Where
+`BLOCK` rows are longer than a stretch, no window has its place there: the most."""
 MOST_BLOCKS = 256
+"""More make no difference to how well rows are mixed."""
 IN_CACHE = 1 << 19
 """Elements of X, up to which all rows are mixed. Neither its type nor whether it is sparse has
-a say, so that the same rows come in the same order."""
+a say, so that the same rows in the same batches come in the same order."""
 
 
 Part = tuple[np.ndarray, np.ndarray | None]
@@ -55,8 +57,10 @@ def _on_two_levels(
 ) -> Iterator[Part]:
     n = len(rows)
     block = max(BLOCK[0], min(BLOCK[1], n_columns // 2, BLOCK_ELEMENTS // n_columns))
-    stretches = min(max(batch_size, WINDOW[0]), WINDOW[1])
-    window = block * min(stretches * max(BLOCK_ELEMENTS // (block * n_columns), 1), MOST_BLOCKS)
+    in_a_stretch, stretches = BLOCK_ELEMENTS // (block * n_columns), WINDOW[1]
+    if in_a_stretch:
+        stretches = min(max(batch_size, WINDOW[0]), stretches)
+    window = block * min(stretches * max(in_a_stretch, 1), MOST_BLOCKS)
     blocks = engine.shuffled(np.arange(-(-n // block), dtype=np.int32), rng)
     drawn_rows = np.empty((1 + ask, min(size, n) + window), np.int32)
     order, coming = drawn_rows[0], drawn_rows[1] if ask else None

@@ -38,7 +38,7 @@ def off_alignment(array):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("d", [0, 1, 6, 500])
+@pytest.mark.parametrize("d", [0, 1, 6, 500, 800])
 def test_forward_equals_numpys_product_for_every_remainder(build, d, dtype):
     X = inputs(30, d, dtype)
     for k in range(1, 68):

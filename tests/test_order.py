@@ -75,7 +75,7 @@ def test_parts_make_the_whole_order(n, size):
     rows, state, whole = np.arange(n, dtype=np.int32), generator(), generator()
     parts = [part.copy() for part, _ in _order.visiting_order(rows, 1000, state, size, 1)]
     assert [len(part) for part in parts[:-1]] == [size] * (len(parts) - 1)
-    order = shuffled(rows, whole, *((8, 16 * 8) if n * 1000 > _order.IN_CACHE else ()))
+    order = shuffled(rows, whole, *((8, 64 * 8) if n * 1000 > _order.IN_CACHE else ()))
     np.testing.assert_array_equal(np.concatenate(parts), order)
     assert state == whole
 
@@ -118,7 +118,8 @@ def test_small_data_are_mixed_fully_and_large_ones_in_windows():
         (256, 100, 16, 64),
         (256, 20, 10, 256),
         (1, 200, 10, 16),
-        (1, 1000, 8, 16),
+        (1, 256, 8, 16),
+        (1, 257, 8, 64),
         (64, 1000, 8, 64),
     ]:
         np.testing.assert_array_equal(
@@ -126,7 +127,7 @@ def test_small_data_are_mixed_fully_and_large_ones_in_windows():
         )
 
 
-@pytest.mark.parametrize("columns, block, blocks", [(20, 10, 160), (100, 16, 16), (1000, 8, 16)])
+@pytest.mark.parametrize("columns, block, blocks", [(20, 10, 160), (100, 16, 16), (1000, 8, 64)])
 @pytest.mark.parametrize("n", [801, 30_010, 60_000])
 @pytest.mark.parametrize("size", [1000, 12_000])
 @pytest.mark.parametrize("listed", [False, True])
@@ -219,15 +220,15 @@ def test_what_is_to_come_needs_places_of_its_own():
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adagrad", "adam"])
-@pytest.mark.parametrize("d", [10, 20, 32])
-def test_windows_converge_like_a_full_permutation_on_sorted_rows(d, solver, monkeypatch):
+@pytest.mark.parametrize("d, batch", [(10, 8), (20, 8), (32, 8), (32, 1), (100, 1), (100, 64)])
+def test_windows_converge_like_a_full_permutation_on_sorted_rows(d, batch, solver, monkeypatch):
     rng = np.random.default_rng(0)
     n = 60_000  # 600,000 elements and more: in windows
     X = rng.standard_normal((n, d))
     y = (X @ rng.standard_normal(d) + rng.logistic(size=n) > 0).astype(int)
     by_label = np.lexsort((X[:, 0], y))
     X, y = X[by_label], y[by_label]
-    model = LogisticRegression(solver=solver, batch_size=8, learning_rate="cosine", alpha=1e-3)
+    model = LogisticRegression(solver=solver, batch_size=batch, learning_rate="cosine", alpha=1e-3)
     model.set_params(tol=0.0, n_iter_no_change=10**6, max_iter=4, random_state=0)
 
     def objective():
@@ -242,6 +243,23 @@ def test_windows_converge_like_a_full_permutation_on_sorted_rows(d, solver, monk
     monkeypatch.setattr(_order, "IN_CACHE", n * d)
     full = objective() / best - 1
     assert windows < max(3 * full, 5e-4), (windows, full)
+
+
+def test_windows_are_those_of_the_batches(monkeypatch):
+    windows = []
+
+    def watched(rows, blocks, block, window, *args):
+        windows.append((block, window))
+        visit(rows, blocks, block, window, *args)
+
+    visit = engine.visit
+    monkeypatch.setattr(engine, "visit", watched)
+    X = np.random.default_rng(0).standard_normal((6000, 100))
+    model = LinearRegression(solver="sgd", max_iter=1, tol=0.0, random_state=0)
+    for batch, blocks in [(1, 16), (30, 30), (500, 64)]:
+        windows.clear()
+        model.set_params(batch_size=batch).fit(X, X[:, 0])
+        assert set(windows) == {(16, 16 * blocks)}
 
 
 def test_dense_and_csr_rows_of_either_type_come_in_the_same_order():

@@ -162,6 +162,7 @@ cdef inline real* backward_layers(
                                 <real*> below.gb)
                 at += n
                 continue
+            # which has room until it is filled
             add_transposed(out, n, width, delta + at * layer.n_out, layer.n_out,
                            fresh and at == 0, before + at * width, <real*> layer.gW)
             multiply_transposed(delta + at * layer.n_out, n, layer.n_out, <const real*> layer.W,

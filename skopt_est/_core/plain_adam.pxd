@@ -24,11 +24,12 @@ cdef extern from *:
     /* Of a group of features in parts: weight, value, inv_scale, L2, m, v, D, tail, and the steps
      * that were missed. */
     #define PLAIN_ADAM_PARTS 9
+    /* all bits but the sign */
     #define PLAIN_UNSIGNEDf 0x7FFFFFFF
     #define PLAIN_UNSIGNED 0x7FFFFFFFFFFFFFFF
     #define PLAIN_TURNS 1.005   /* nearer to 1, moves count whose rates are another's */
     #define PLAIN_ADAM(T, F) \
-    /* plain_absent in the type of the table, made once a row */ \
+    /* plain_absent in the type of the table */ \
     typedef struct { \
         T now, eps, ratio, other, log_ratio, log_decay_1, log_root, tail_now, tiny, final, turn; \
         T log_turn, even; \
@@ -41,7 +42,7 @@ cdef extern from *:
             (T) a->final, (T) a->turn, (T) a->log_turn, (T) a->even, a->ratio_is_decays}; \
         return b; \
     } \
-    /* Without what is nearer to zero than `tiny`; no number stays. */ \
+    /* Without what is nearer to zero than `tiny`; NaN stays. */ \
     QUAD_INLINE quad_vector##F plain_without##F(quad_vector##F moment, T tiny) { \
         quad_vector##F size = (quad_vector##F) ((quad_bits##F) moment & PLAIN_UNSIGNED##F); \
         return PLAIN_KEEP(F, moment, ~(quad_bits##F) (size < tiny)); \
@@ -59,35 +60,35 @@ cdef extern from *:
      * may be nothing. Else the last moves count most, and those before are larger by 1 / turn \
      * each, if they came since the rates' last jump. Returns where neither is near enough. */ \
     QUAD_INLINE quad_bits##F plain_adam_up##F( \
-            quad_vector##F *part, const plain_missed##F *absent) { \
+            quad_vector##F *part, const plain_missed##F *steps) { \
         quad_vector##F m = part[4], v = part[5], away = part[8], y = part[6] * part[3]; \
-        quad_vector##F ratio = absent->ratio * (1 + y), turns, trailing; \
+        quad_vector##F ratio = steps->ratio * (1 + y), turns, trailing; \
         quad_vector##F growth = plain_log2p##F(y, y, y + 2); \
         quad_vector##F kept = plain_exp2##F(-away * growth); \
-        quad_vector##F decayed = plain_exp2##F(away * absent->log_ratio); \
-        quad_vector##F root = plain_exp2##F(away * absent->log_root); \
+        quad_vector##F decayed = plain_exp2##F(away * steps->log_ratio); \
+        quad_vector##F root = plain_exp2##F(away * steps->log_root); \
         quad_vector##F decay = decayed * root; \
-        quad_vector##F way = (part[7] - decayed * absent->tail_now) \
-            * (absent->other * (kept - decayed)); \
+        quad_vector##F way = (part[7] - decayed * steps->tail_now) \
+            * (steps->other * (kept - decayed)); \
         quad_vector##F below = (1 - ratio) * (1 - decayed); \
         quad_bits##F missed = (quad_bits##F) (away > 0); \
         quad_bits##F outrun = (quad_bits##F) (ratio > (T) 0.999); \
         quad_bits##F odd = (quad_bits##F) (kept != kept); \
-        if (!absent->ratio_is_decays) \
-            decay = plain_exp2##F(away * absent->log_decay_1); \
+        if (!steps->ratio_is_decays) \
+            decay = plain_exp2##F(away * steps->log_decay_1); \
         if (PLAIN_ANY##F(outrun)) { \
-            turns = absent->turn * (1 + y); \
-            trailing = decayed * absent->final \
-                * (1 - plain_exp2##F(-away * (growth + absent->log_turn))); \
+            turns = steps->turn * (1 + y); \
+            trailing = decayed * steps->final \
+                * (1 - plain_exp2##F(-away * (growth + steps->log_turn))); \
             way = PLAIN_KEEP(F, trailing, outrun) + PLAIN_KEEP(F, way, ~outrun); \
             below = PLAIN_KEEP(F, turns - 1, outrun) + PLAIN_KEEP(F, below, ~outrun); \
             odd |= outrun & missed & ~((quad_bits##F) (turns > (T) PLAIN_TURNS) \
-                                       & (quad_bits##F) (away <= absent->even)); \
+                                       & (quad_bits##F) (away <= steps->even)); \
         } \
-        way *= m / (below * (plain_root##F(v) + absent->eps)); \
+        way *= m / (below * (plain_root##F(v) + steps->eps)); \
         part[0] = kept * part[0] - PLAIN_KEEP(F, way, missed & (quad_bits##F) (m != 0)); \
-        part[4] = plain_without##F(m * decay, absent->tiny); \
-        part[5] = plain_without##F(v * (root * root), absent->tiny); \
+        part[4] = plain_without##F(m * decay, steps->tiny); \
+        part[5] = plain_without##F(v * (root * root), steps->tiny); \
         return odd; \
     } \
     /* First all that belongs to the features, then the arithmetic, a pass of its own so that more \
@@ -98,19 +99,19 @@ cdef extern from *:
         quad_vector##F sums = {0}, x, *part = (quad_vector##F *) parts; \
         quad_bits##F odd = {0}; \
         int32_t rest[QUADS##F]; \
-        const plain_missed##F missed = plain_missing##F(absent); \
+        const plain_missed##F steps = plain_missing##F(absent); \
         T sum = 0; \
         for (ptrdiff_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
             const int32_t *at = plain_group##F( \
                 features + i, values + i, n - i, empty, rest, &x); \
-            plain_adam_take##F(table, at, missed.now, part); \
+            plain_adam_take##F(table, at, steps.now, part); \
             skopt_ask_entries(ahead, sizeof(T)); \
             skopt_ask_places(ahead, table, 8 * sizeof(T)); \
             part[1] = x * part[2]; \
         } \
         part = (quad_vector##F *) parts; \
         for (ptrdiff_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
-            odd |= plain_adam_up##F(part, &missed); \
+            odd |= plain_adam_up##F(part, &steps); \
             sums += part[0] * part[1]; \
         } \
         for (int j = 0; j < QUADS##F; j++) { \
@@ -130,12 +131,12 @@ cdef extern from *:
         T *arrays[4] = {w, m, v, D}; \
         const int places[4] = {0, 4, 5, 6}; \
         int32_t at[QUADS##F]; \
-        const plain_missed##F missed = plain_missing##F(absent); \
+        const plain_missed##F steps = plain_missing##F(absent); \
         for (int32_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
             for (int32_t j = 0; j < QUADS##F; j++) \
                 at[j] = first + (i + j < n ? i + j : i); \
-            plain_adam_take##F(table, at, missed.now, part); \
-            odd |= plain_adam_up##F(part, &missed); \
+            plain_adam_take##F(table, at, steps.now, part); \
+            odd |= plain_adam_up##F(part, &steps); \
         } \
         for (int j = 0; j < QUADS##F; j++) \
             if (odd[j]) \

@@ -112,7 +112,8 @@ cdef inline void add_transposed(
     const real* a, Py_ssize_t m, Py_ssize_t d, const real* z, Py_ssize_t k, bint fresh, real* room,
     real* g,
 ) noexcept nogil:
-    """g (d, k) += a' (d, m) z (m, k); <- if fresh. room: (d, m), to work in, or NULL."""
+    """g (d, k) += a' (d, m) z (m, k); <- if fresh. room: (d, m), to work in, which none of
+    these lies over, or NULL."""
     cdef Py_ssize_t i = 0
     if k == 1:
         if fresh:

@@ -135,11 +135,11 @@ cdef extern from *:
      *     `add`, or zero; a's element (i, p) is at i a_row + p a_step, and b's likewise. Columns
      *     of b are read where they are if they lie side by side, unless b is large and many tiles
      *     pass over it; a vector that goes on behind the last column has what follows there, or
-     *     overlaps those before. The depth comes in pieces, each for all of c, so that both
-     *     factors stay in the second cache meanwhile.
-     * tile_turn: a as its tiles read it, those of a step of the depth side by side; in `room`
-     *     (m, depth), if there is one. Where a_row is 1, and many columns' tiles pass over a, it
-     *     is worth it: steps that are a power of two apart share few places of the first cache. */
+     *     overlaps those before.
+     * tile_turn: a (a_row = 1) as its tiles read it, the rows of a tile side by side at each step
+     *     of the depth, in `room` (m, depth) if there is one. That is worth it where many columns'
+     *     tiles pass over a: steps that are a power of two apart share few places of the first
+     *     cache. m >= TILE_ROWS, so that no tile has less than half as many rows. */
     #define TILE_FUNCTIONS(T, F) \
     TILE_INLINE void tile_sum##F( \
             int rows, int width, ptrdiff_t depth, const T *a, ptrdiff_t a_row, ptrdiff_t a_step, \
@@ -215,7 +215,7 @@ cdef extern from *:
             for (ptrdiff_t t = tiles; t > 0; t--) { \
                 const ptrdiff_t rows = low + (t <= higher); \
                 T *to = tile + p * rows; \
-                if (p < depth - 1)      /* what is too much, the next step overwrites */ \
+                if (p < depth - 1)      /* the next step overwrites what is too much */ \
                     memcpy(to, from, TILE_ROWS * sizeof(T)); \
                 else \
                     for (ptrdiff_t i = 0; i < rows; i++) \
@@ -235,18 +235,9 @@ cdef extern from *:
             PIECE = TILE_PANEL / (WIDE * sizeof(T)) \
         }; \
         T panel[PIECE * WIDE], row[WIDE], spare[TILE_ROWS * WIDE]; \
-        ptrdiff_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, at, q, i, j, r; \
-        if (depth > PIECE) { \
-            ptrdiff_t pieces = (depth + PIECE - 1) / PIECE, from; \
-            for (q = 0; q < pieces; q++) { \
-                from = depth * q / pieces; \
-                tile_product##F( \
-                    m, n, depth * (q + 1) / pieces - from, a + from * a_step, a_row, a_step, \
-                    b + from * b_row, b_row, b_step, q ? NULL : bias, add || q, room, c); \
-            } \
-            return; \
-        } \
-        if (a_row != 1 || m < TILE_ROWS || n < 4 * WIDE || \
+        ptrdiff_t pieces = depth > PIECE ? (depth + PIECE - 1) / PIECE : 1, at, q, i, j, r; \
+        ptrdiff_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS; \
+        if (a_row != 1 || m < TILE_ROWS || n <= 4 * WIDE || \
             m * depth < TILE_CACHE / 2 / (ptrdiff_t) sizeof(T)) \
             room = NULL; \
         if (room != NULL) \
@@ -255,7 +246,7 @@ cdef extern from *:
             int width = n - at > LANES ? 2 : 1, packed; \
             ptrdiff_t full = width * LANES, columns = n - at < full ? n - at : full; \
             /* The last columns with some of those before, which are made again. */ \
-            if (columns < full && full <= n && !add) \
+            if (columns < full && full <= n && !add && pieces == 1) \
                 at = n - full, columns = full; \
             packed = b_step != 1 || \
                 (m > 32 * TILE_ROWS && depth * b_row > TILE_CACHE / (ptrdiff_t) sizeof(T)); \
@@ -265,10 +256,11 @@ cdef extern from *:
                 packed = 1, last = 0; \
             for (j = 0; j < full; j++) \
                 row[j] = bias != NULL && j < columns ? bias[at + j] : 0; \
-            for (q = 0; q <= (last > 0); q++) { \
-                ptrdiff_t from = q ? depth - last : 0, length = q ? last : depth - last; \
-                ptrdiff_t t = tiles, rows; \
-                int pack = packed || q, onto = add || q; \
+            for (q = 0; q < pieces + (last > 0); q++) { \
+                ptrdiff_t whole = depth - last, t = tiles, rows; \
+                ptrdiff_t from = q < pieces ? whole * q / pieces : whole; \
+                ptrdiff_t length = (q < pieces ? whole * (q + 1) / pieces : depth) - from; \
+                int pack = packed || q == pieces, onto = add || q; \
                 ptrdiff_t v_row = pack ? full : b_row; \
                 const T *v = b + from * b_row + at * b_step; \
                 if (pack) { \
