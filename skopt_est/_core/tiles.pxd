@@ -133,13 +133,14 @@ cdef extern from *:
      * tile_pack: columns of b to a panel (depth, width vectors), zero beyond the last column.
      * tile_product: c (m, n) <- start + a (m, depth) b (depth, n), where start is bias, c if
      *     `add`, or zero; a's element (i, p) is at i a_row + p a_step, and b's likewise. Columns
-     *     of b are read where they are if they lie side by side, unless b is large and many tiles
-     *     pass over it; a vector that goes on behind the last column has what follows there, or
+     *     of b are read where they are if they lie side by side, unless many tiles pass over them
+     *     and b is large, or its rows begin anywhere in a line: they would take up two of the first
+     *     cache each. A vector that goes on behind the last column has what follows there, or
      *     overlaps those before.
      * tile_turn: a (a_row = 1) as its tiles read it, the rows of a tile side by side at each step
      *     of the depth, in `room` (m, depth) if there is one. That is worth it where many columns'
-     *     tiles pass over a: steps that are a power of two apart share few places of the first
-     *     cache. m >= TILE_ROWS, so that no tile has less than half as many rows. */
+     *     tiles pass over a, and its steps are so far apart that they share few places of the
+     *     first cache. m >= TILE_ROWS, so that no tile has less than half as many rows. */
     #define TILE_FUNCTIONS(T, F) \
     TILE_INLINE void tile_sum##F( \
             int rows, int width, ptrdiff_t depth, const T *a, ptrdiff_t a_row, ptrdiff_t a_step, \
@@ -197,6 +198,13 @@ cdef extern from *:
                     for (int i = 0; i < LANES; i++) \
                         panel[p * width + j + i] = b[p * b_row + (j + i) * b_step]; \
             } \
+        if (b_step == 1 && columns == width) { \
+            for (p = 0; p < depth; p++) \
+                for (j = 0; j < width; j += LANES) \
+                    *(tile_vector##F *) (panel + p * width + j) = \
+                        *(const tile_vector##F *) (b + p * b_row + j); \
+            return; \
+        } \
         for (p = 0; p < depth; p++) { \
             ptrdiff_t i = j; \
             for (; i < columns; i++) \
@@ -206,9 +214,8 @@ cdef extern from *:
         } \
     } \
     TILE_FUNCTION void tile_turn##F( \
-            ptrdiff_t m, ptrdiff_t depth, ptrdiff_t tiles, const T *a, ptrdiff_t a_step, \
-            T *room) { \
-        const ptrdiff_t low = m / tiles, higher = m % tiles; \
+            ptrdiff_t depth, ptrdiff_t tiles, ptrdiff_t low, ptrdiff_t higher, const T *a, \
+            ptrdiff_t a_step, T *room) { \
         for (ptrdiff_t p = 0; p < depth; p++, a += a_step) { \
             const T *from = a; \
             T *tile = room; \
@@ -236,12 +243,19 @@ cdef extern from *:
         }; \
         T panel[PIECE * WIDE], row[WIDE], spare[TILE_ROWS * WIDE]; \
         ptrdiff_t pieces = depth > PIECE ? (depth + PIECE - 1) / PIECE : 1, at, q, i, j, r; \
-        ptrdiff_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS; \
+        ptrdiff_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, low, higher; \
+        if (m < 1) \
+            return; \
+        low = m / tiles, higher = m % tiles;    /* rows of a tile, and tiles of one more */ \
         if (a_row != 1 || m < TILE_ROWS || n <= 4 * WIDE || \
+            a_step * sizeof(T) % (8 * TILE_LINE) != 0 || \
             m * depth < TILE_CACHE / 2 / (ptrdiff_t) sizeof(T)) \
             room = NULL; \
-        if (room != NULL) \
-            tile_turn##F(m, depth, tiles, a, a_step, room); \
+        ptrdiff_t u_row = a_row; \
+        if (room != NULL) { \
+            tile_turn##F(depth, tiles, low, higher, a, a_step, room); \
+            a = room, u_row = depth; \
+        } \
         for (at = 0; at < n; at += WIDE) { \
             int width = n - at > LANES ? 2 : 1, packed; \
             ptrdiff_t full = width * LANES, columns = n - at < full ? n - at : full; \
@@ -249,7 +263,8 @@ cdef extern from *:
             if (columns < full && full <= n && !add && pieces == 1) \
                 at = n - full, columns = full; \
             packed = b_step != 1 || \
-                (m > 32 * TILE_ROWS && depth * b_row > TILE_CACHE / (ptrdiff_t) sizeof(T)); \
+                (tiles > 2 && depth > 64 && b_row * sizeof(T) % TILE_LINE != 0) || \
+                (tiles > 32 && depth * b_row > TILE_CACHE / (ptrdiff_t) sizeof(T)); \
             /* Rows of b whose vectors end behind b, so that they can't be read where they are. */ \
             ptrdiff_t last = packed ? 0 : (full - columns + b_row - 1) / b_row; \
             if (last * 2 > depth) \
@@ -268,9 +283,9 @@ cdef extern from *:
                     v = panel; \
                 } \
                 for (i = 0; i < m; i += rows, t--) { \
-                    rows = (m - i) / t; \
+                    rows = low + (t <= higher); \
                     ptrdiff_t u_step = room ? rows : a_step; \
-                    const T *u = (room ? room + i * depth : a + i * a_row) + from * u_step; \
+                    const T *u = a + i * u_row + from * u_step; \
                     T *out = c + i * n + at; \
                     if (columns == full) { \
                         tile_rows##F( \
@@ -297,6 +312,7 @@ cdef extern from *:
     /* Bytes of b up to which this is faster than BLAS, which rearranges a, too, for the cache. */
     #define TILE_LIMIT (TILE_BYTES ? 1 << 20 : 1 << 13)
     #define TILE_CACHE 32768    /* bytes of the innermost cache */
+    #define TILE_LINE 64
     #define TILE_PANEL 24576    /* of a panel of b, which leaves room for rows of a */
     #define TILE_CASE(F, R) \
         case 2 * R: \
