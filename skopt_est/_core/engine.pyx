@@ -418,7 +418,7 @@ cdef int _epoch(
     int32_t* touched, bint summed, real like,
 ) except -1 nogil:
     cdef Py_ssize_t n_weights = model.n_weights, size = model.size
-    cdef Py_ssize_t k = scratch.layers[0].n_out, at, count, s, p, i, work = 0, n_touched = 0
+    cdef Py_ssize_t k = scratch.layers[0].n_out, at, count, rows, s, p, i, work = 0, n_touched = 0
     cdef Py_ssize_t start = 0, stop, dense_from = 0
     cdef bint intercept = model.fit_intercept, lazy = last_seen != NULL
     cdef bint penalised = model.penalised
@@ -451,8 +451,9 @@ cdef int _epoch(
     for s in range(n_steps):
         stop = min(start + batch_size, n)
         at = stop if summed else start
+        rows = scratch.rows_of(stop - start)
         while at < stop:
-            count = min(scratch.block_rows, stop - at)
+            count = min(rows, stop - at)
             if lazy:
                 touch(&data.rows, order, at, count, n, s, last_seen, touched, &n_touched, theta,
                       grad, slots, k, h, steps, l1, l2, average)

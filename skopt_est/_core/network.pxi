@@ -154,6 +154,14 @@ cdef class Scratch:
         self.k = k
         self.sums = self.totals = np.zeros(k)
 
+    cdef Py_ssize_t rows_of(self, Py_ssize_t n) noexcept nogil:
+        """How many rows a block of a batch of n has: those of a network are about alike, as few
+        rows are not worth what a product does for each block."""
+        cdef Py_ssize_t blocks = (n + self.block_rows - 1) // self.block_rows
+        if self.n_layers == 1 or blocks < 2:
+            return self.block_rows
+        return min(((n + blocks - 1) // blocks + 15) // 16 * 16, self.block_rows)
+
     cdef int begin(self, Data data, Network network, mask_key) except -1:
         """Before a pass over data: sums at zero, and the keys of its dropout masks (None: nothing
         is dropped)."""
