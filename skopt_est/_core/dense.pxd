@@ -120,10 +120,11 @@ cdef inline Py_ssize_t next_block(Py_ssize_t start, Py_ssize_t count) noexcept n
 
 cdef inline void dense_forward(
     const Rows* rows, const int32_t* order, Py_ssize_t start, Py_ssize_t count, Py_ssize_t n,
-    const real* w, const real* b, const Columns* columns, bint both, real* z,
+    const real* w, const real* b, bint fresh, const Columns* columns, bint both, real* z,
 ) noexcept nogil:
     """z (count,) <- rows w + b, and what is left of its last GROUP <- anything; b: NULL without
-    intercept; n: where the order ends; both: the backward pass follows."""
+    intercept; n: where the order ends; fresh: w is not that of the block before; both: the
+    backward pass follows."""
     cdef const real* inv_scale = <const real*> rows.inv_scale
     cdef const real* shift = <const real*> columns.shift if rows.shift != NULL else NULL
     cdef real* scaled = <real*> columns.scaled
@@ -133,7 +134,7 @@ cdef inline void dense_forward(
     cdef Py_ssize_t i, j, pace, size = rows.d * <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t ahead = next_block(start, count), end = min(ahead + count, n)
     cdef bint spread = both and spread_out(order, size)
-    for j in range(rows.d):
+    for j in range(rows.d if fresh else 0):
         scaled[j] = w[j] * inv_scale[j] if inv_scale != NULL else w[j]
     i = 0
     if order == NULL and not spread and size >= LONG_ROW:

@@ -96,7 +96,8 @@ ACTIVATION_CODES = {
 
 cdef enum:
     BLOCK_BYTES = 1 << 18       # of X in one block: stays in L2, and its products are long sums
-    ONE_OUTPUT_BYTES = 16384    # the same where rows are read twice in place: half of L1
+    ONE_OUTPUT_BYTES = 1 << 16  # the same where rows are read twice in place
+    BATCH_BYTES = 1 << 14       # of a batch then: half of L1, as rows in random order come to it
     BLOCK_ROWS = 256
     LAYERS_ELEMENTS = 1 << 19   # of all layers of a block of rows: usual batches are one block
     SIGNAL_WORK = 1 << 26       # elements of X between two looks for signals
@@ -164,7 +165,7 @@ cdef inline void _accumulate(
         start, n, order = order[start], rows.n, NULL
     if in_place:
         dense_forward(rows, order, start, count, n, <const real*> first.W,
-                      <const real*> first.b, &scratch.columns, first.gW != NULL, z)
+                      <const real*> first.b, fresh, &scratch.columns, first.gW != NULL, z)
         if order != NULL:
             i = next_block(start, count)
             prefetch_numbers(<const real*> data.targets, order, i, min(i + count, n))
