@@ -92,7 +92,7 @@ SIZES = [
     *itertools.product([1, 2, 15, 44], [(3, 1), (5, 33), (31, 18), (16, 64)], [1, 2, 19]),
     *itertools.product([900], [(5, 33), (29, 100), (3, 300)], [1, 3]),
     # activations that are turned before their gradients' products: remainders of tiles and pieces
-    *itertools.product([110, 299, 900], [(5, 44, 150), (4, 16, 131), (3, 51, 140)], [1, 3]),
+    *itertools.product([110, 299, 900], [(5, 128, 150), (4, 256, 131), (3, 384, 140)], [1, 3]),
     *itertools.product([2, 9], [(1100, 300), (3, 1100, 300)], [1, 3]),  # more than 2^20 bytes
 ]
 

@@ -237,6 +237,23 @@ def test_batches_of_one_row_and_of_all_rows_equal_the_oracle(name, batch_size, s
     assert_same(est, *want, 1e-9)
 
 
+@pytest.mark.parametrize("name", ["gd", "nesterov", "adam"])
+@pytest.mark.parametrize("net", [*NETS, "no layer"])
+def test_batches_of_several_of_the_engines_blocks_equal_the_oracle(
+    net, name, start_at, monkeypatch
+):
+    """3,000 rows are three blocks of a network; without hidden layers, more."""
+    monkeypatch.setitem(NETS, "no layer", ((), ()))
+    X, y, s = (np.concatenate([part] * 100) for part in make_data("squared_error"))
+    X *= np.random.default_rng(1).uniform(0.5, 1.5, size=X.shape)
+    start_at(*initial((N_FEATURES, *NETS[net][0], 1)))
+    est = model("squared_error", **of_net(net), **SETTINGS[name])
+    est.set_params(batch_size=3000, max_iter=3).fit(X, y, sample_weight=s)
+    batches = reference.consecutive(len(X), 3000)
+    want = oracle("squared_error", X, y, net, SETTINGS[name], 3, batches, sample_weight=s)
+    assert_same(est, *want, 1e-9)
+
+
 @pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw", "nadam", "amsgrad"])
 def test_these_data_tell_a_held_step_size_from_a_fresh_one(name, monkeypatch):
     """Otherwise the comparisons above would not see the rule for steps without gradient."""

@@ -134,13 +134,13 @@ cdef extern from *:
      * tile_product: c (m, n) <- start + a (m, depth) b (depth, n), where start is bias, c if
      *     `add`, or zero; a's element (i, p) is at i a_row + p a_step, and b's likewise. Columns
      *     of b are read where they are if they lie side by side, unless many tiles pass over them
-     *     and b is large, or its rows begin anywhere in a line: they would take up two of the first
-     *     cache each. A vector that goes on behind the last column has what follows there, or
-     *     overlaps those before.
+     *     and b is large, or its rows, longer than a line, begin anywhere in one, and vectors would
+     *     lie in two lines each. A vector that goes on behind the last column has what follows
+     *     there, or overlaps those before.
      * tile_turn: a (a_row = 1) as its tiles read it, the rows of a tile side by side at each step
      *     of the depth, in `room` (m, depth) if there is one. That is worth it where many columns'
-     *     tiles pass over a, and its steps are so far apart that they share few places of the
-     *     first cache. m >= TILE_ROWS, so that no tile has less than half as many rows. */
+     *     tiles pass over a, and its steps are so many whole lines apart that they share few places
+     *     of the first cache. m >= TILE_ROWS, so that no tile has less than half as many rows. */
     #define TILE_FUNCTIONS(T, F) \
     TILE_INLINE void tile_sum##F( \
             int rows, int width, ptrdiff_t depth, const T *a, ptrdiff_t a_row, ptrdiff_t a_step, \
@@ -263,7 +263,8 @@ cdef extern from *:
             if (columns < full && full <= n && !add && pieces == 1) \
                 at = n - full, columns = full; \
             packed = b_step != 1 || \
-                (tiles > 2 && depth > 64 && b_row * sizeof(T) % TILE_LINE != 0) || \
+                (tiles > 2 && depth > 64 && b_row * sizeof(T) > TILE_LINE && \
+                 b_row * sizeof(T) % TILE_LINE != 0) || \
                 (tiles > 32 && depth * b_row > TILE_CACHE / (ptrdiff_t) sizeof(T)); \
             /* Rows of b whose vectors end behind b, so that they can't be read where they are. */ \
             ptrdiff_t last = packed ? 0 : (full - columns + b_row - 1) / b_row; \
