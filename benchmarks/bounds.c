@@ -192,9 +192,18 @@ void sgd_rows(
     }
 }
 
+/* Two lines from twice as far as element j. */
+#define ASK_TWICE(later, j) { \
+    ASK_FOR((later) + 2 * (j) * (long) sizeof(REAL)); \
+    ASK_FOR((later) + 2 * (j) * (long) sizeof(REAL) + LINE); \
+}
+
 /* gradient <- X'(X w), blocks of so many rows forward and then, from cache, back: reading and
- * arithmetic of gd in one, without a loss. */
-void there_and_back(const REAL* x, long n, long block, const REAL* w, REAL* gradient) {
+ * arithmetic of gd in one, without a loss. Meanwhile, if `ask`, the next block is asked for, half of it
+ * each way, two lines a line. */
+void there_and_back(
+    const REAL* x, long n, long block, long ask, const REAL* w, REAL* gradient
+) {
     for (long j = 0; j < COLUMNS; j++) gradient[j] = 0;
     for (long start = 0; start < n; start += block) {
         const long count = n - start < block ? n - start : block;
@@ -206,8 +215,11 @@ void there_and_back(const REAL* x, long n, long block, const REAL* w, REAL* grad
             REAL rest[4] = {0};
             long j = 0, at[4];
             for (long k = 0; k < 4; k++) at[k] = (i + k < count ? i + k : i) * COLUMNS;
-            for (; j + OWN <= COLUMNS; j += OWN)
+            const char* later = (const char*) (rows + (count + i / 2) * COLUMNS);
+            for (; j + OWN <= COLUMNS; j += OWN) {
+                if (ask && j * sizeof(REAL) % LINE == 0) ASK_TWICE(later, j);
                 for (long k = 0; k < 4; k++) sums[k] += AT(rows + at[k] + j) * AT(w + j);
+            }
             for (; j < COLUMNS; j++)
                 for (long k = 0; k < 4; k++) rest[k] += rows[at[k] + j] * w[j];
             for (long k = 0; k < 4 && i + k < count; k++) {
@@ -218,7 +230,9 @@ void there_and_back(const REAL* x, long n, long block, const REAL* w, REAL* grad
         for (long i = 0; i < count; i += 4) {
             long j = 0, at[4];
             for (long k = 0; k < 4; k++) at[k] = (i + k < count ? i + k : i) * COLUMNS;
+            const char* later = (const char*) (rows + (count + (count + i) / 2) * COLUMNS);
             for (; j + OWN <= COLUMNS; j += OWN) {
+                if (ask && j * sizeof(REAL) % LINE == 0) ASK_TWICE(later, j);
                 own sum = AT(gradient + j);
                 for (long k = 0; k < 4; k++) sum += AT(rows + at[k] + j) * z[i + k];
                 AT(gradient + j) = sum;

@@ -96,11 +96,14 @@ class Loops:
         ]
 
     def there_and_back(self, X, w, gradient) -> list:
-        """Calls that make X'(X w), in blocks of several sizes."""
+        """Calls that make X'(X w), in blocks of several sizes, the next asked for or not."""
         row = X[0].nbytes
         return [
-            partial(self, "there_and_back", X, len(X), max(size // row, 4) // 4 * 4, w, gradient)
+            partial(
+                self, "there_and_back", X, len(X), max(size // row, 4) // 4 * 4, ask, w, gradient
+            )
             for size in BLOCK_BYTES
+            for ask in (0, 1)
         ]
 
     def sparse(self, rule: str, X, y, order):
