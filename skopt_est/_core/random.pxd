@@ -1,6 +1,7 @@
 # SplitMix64 (Steele, Lea & Flood 2014): one word of state, so that a fitted estimator
 # can store the generator as a number and resume the same sequence.
 from libc.stdint cimport int32_t, uint64_t
+from libc.string cimport memcpy
 
 from skopt_est._core.memory cimport skopt_prefetch
 
@@ -43,18 +44,21 @@ cdef inline void list_rows(
     The last block may lack some rows; place_of_last: where it is in the list.
     """
     cdef Py_ssize_t n_blocks = (n + block - 1) // block, lacking = n_blocks * block - n
-    cdef Py_ssize_t before = place_of_last * block, at = 0, b, i, place
+    cdef Py_ssize_t before = place_of_last * block, at = 0, b, i, j, place, size
     if start >= before + block - lacking:
         start += lacking
     b, i = start // block, start % block
     while at < count:
         if rows != NULL and b + BLOCKS_AHEAD < n_blocks:
             skopt_prefetch(rows + blocks[b + BLOCKS_AHEAD] * block)
-        while at < count and i < block and blocks[b] * block + i < n:
-            place = blocks[b] * block + i
-            order[at] = rows[place] if rows != NULL else <int32_t> place
-            at += 1
-            i += 1
+        place = blocks[b] * block + i
+        size = min(block - i, min(n - place, count - at))
+        if rows != NULL:
+            memcpy(order + at, rows + place, size * sizeof(int32_t))
+        else:
+            for j in range(size):
+                order[at + j] = <int32_t> (place + j)
+        at += size
         b += 1
         i = 0
 
