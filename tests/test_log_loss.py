@@ -1,11 +1,13 @@
 """The binary log loss of rows without weights, whose logarithms are taken together: as accurate as
-one by one, for any number of rows, and the same as with weights of one."""
+one by one, for any number of rows, and the same as with weights of one; also where steps of one row
+add it up."""
 
 import numpy as np
 import pytest
 
 from skopt_est._core import available, get_engine
 from skopt_est._losses import LOSSES
+from skopt_est.solvers import SOLVERS
 
 CODE = LOSSES["log_loss_binary"].code
 
@@ -24,6 +26,20 @@ def at_raw(engine, f, y, dtype, weights=None):
     network = engine.Network((n, 1), fit_intercept=False)
     value = engine.value_and_gradient(data, theta, network, gradient)
     return value, n * gradient[:n]
+
+
+def one_by_one(engine, f, y, dtype, solver, alike, weights=None):
+    """Sum of the losses that steps of one row meet, which are too short to move anything."""
+    n = len(f)
+    data = engine.Data(np.eye(n, dtype=dtype), y.astype(dtype)[:, None], CODE, 0.0, weights)
+    network, zeros = engine.Network((n, 1), fit_intercept=False), np.zeros(n, dtype)
+    theta, slots = np.append(f, 0).astype(dtype), np.zeros((int(solver == "adagrad"), n + 1), dtype)
+    model = engine.Model(theta, slots, network, zeros, zeros, SOLVERS[solver]().hyper())
+    order, table = np.arange(n, dtype=np.int32), np.zeros((1 if alike else n, 4))
+    (total,) = engine.run_epoch(data, model, engine.Scratch(data, network), order, 1, table)
+    if np.isfinite(f).all():
+        np.testing.assert_allclose(theta[:n], f, rtol=4 * np.finfo(dtype).eps)
+    return total
 
 
 def truth(f, y):
@@ -59,6 +75,36 @@ def test_small_losses_keep_their_digits(engine, dtype):
     assert value == pytest.approx(float(losses.mean()), rel=4 * eps)
     # as label 1 takes one from a share near one, only that of label 0 can be small
     np.testing.assert_allclose(slopes[::2], expected[::2].astype(float), rtol=8 * eps)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+@pytest.mark.parametrize("solver", ["sgd", "adagrad"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("spread", [0.1, 30, 300])
+def test_steps_of_one_row_add_up_the_same(engine, spread, dtype, solver, alike):
+    # so many that the product of their 1 + e is no number
+    rng = np.random.default_rng(1)
+    f = (spread * rng.standard_normal(1500)).astype(dtype)
+    y = rng.integers(0, 2, 1500)
+    total = one_by_one(engine, f, y, dtype, solver, alike)
+    assert total == pytest.approx(float(truth(f, y)[0].sum()), rel=4 * float(np.finfo(dtype).eps))
+    # those with weights are another sum
+    ones = np.ones(1500, dtype)
+    weighted = one_by_one(engine, f, y, dtype, solver, alike, ones)
+    assert total == pytest.approx(weighted, rel=4 * float(np.finfo(dtype).eps))
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adagrad"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_steps_of_one_row_keep_small_losses(engine, dtype, solver):
+    f = np.linspace(20, 80, 300).astype(dtype)
+    y = np.ones(300)
+    y[::2] = 0
+    f[::2] *= -1
+    total = one_by_one(engine, f, y, dtype, solver, True)
+    assert total == pytest.approx(float(truth(f, y)[0].sum()), rel=4 * float(np.finfo(dtype).eps))
+    f[7] = np.nan
+    assert np.isnan(one_by_one(engine, f, y, dtype, solver, True))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

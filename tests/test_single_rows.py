@@ -198,3 +198,21 @@ def test_losses_of_single_rows_are_summed_to_the_last(solver, loss, n):
     for rows in (X, sparse.csr_matrix(X)):
         curve = fit(loss, rows, y, s, **settings).loss_curve_
         np.testing.assert_allclose(curve, losses, rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("columns", [30, 300])
+@pytest.mark.parametrize("solver", ["sgd", "adagrad"])
+def test_rows_of_more_pages_than_are_known_at_once(solver, columns, shuffle):
+    """Whose pages are looked up in one go: the same numbers as by the general path."""
+    rng = np.random.default_rng(0)
+    n = (9 << 20) // (8 * columns)
+    X = rng.standard_normal((n, columns))
+    y = X[:, 0] + rng.standard_normal(n) > 0
+    params = {"solver": solver, "batch_size": 1, "max_iter": 1, "learning_rate": "constant"}
+    params |= {"shuffle": shuffle, "random_state": 0, "polish_iter": 0}
+    fused = LogisticRegression(**params).fit(X, y)
+    general = LogisticRegression(**params, **GENERAL).fit(X, y)
+    assert distance(weights_of(fused), weights_of(general)) < 1e-11
+    np.testing.assert_allclose(fused.loss_curve_, general.loss_curve_, rtol=1e-12)

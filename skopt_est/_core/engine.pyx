@@ -40,8 +40,8 @@ from skopt_est._core.random cimport (
     list_rows, mix, mix_windows, next_word as next_random_word, permute,
 )
 from skopt_est._core.rows cimport (
-    CACHE_LINE, Rows, follow_on, gather, one_backward, one_forward, pick, prefetch_numbers,
-    sparse_backward, sparse_forward,
+    CACHE_LINE, Rows, follow_on, gather, look_up, one_backward, one_forward, pick,
+    prefetch_numbers, sparse_backward, sparse_forward, wide_apart,
 )
 from skopt_est._core.single cimport (
     PADDED_ROWS, SKOPT_LINE_BY_LINE, Padded, elements, rows_ahead, single_rows,
@@ -164,12 +164,15 @@ cdef inline void _accumulate(
     if in_place and order != NULL and count > 1 and follow_on(order, start, count):
         start, n, order = order[start], rows.n, NULL
     if in_place:
-        dense_forward(rows, order, start, count, n, <const real*> first.W,
-                      <const real*> first.b, fresh, &scratch.columns, first.gW != NULL, z)
         if order != NULL:
             i = next_block(start, count)
-            prefetch_numbers(<const real*> data.targets, order, i, min(i + count, n))
+            if wide_apart(rows, <real> 0):
+                look_up(rows, <const real*> data.targets, order, i, min(i + count, n), 1)
+            else:
+                prefetch_numbers(<const real*> data.targets, order, i, min(i + count, n))
             prefetch_numbers(<const real*> data.weights, order, i, min(i + count, n))
+        dense_forward(rows, order, start, count, n, <const real*> first.W,
+                      <const real*> first.b, fresh, &scratch.columns, first.gW != NULL, z)
     elif rows.indices == NULL:
         block = gather(rows, order, start, count, n, drop != NULL, <real*> scratch.block)
         if drop != NULL:

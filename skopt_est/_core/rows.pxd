@@ -32,6 +32,8 @@ cdef enum:
     PREFETCH_BYTES = 512        # of the entries of a sparse row, at most
     CACHE_LINE = 64
     ENTRIES_AHEAD = 8           # of a sparse row, whose weights are asked for
+    LOOKED_UP = 128             # so many rows' pages are looked up in one go
+    APART_BYTES = 1 << 23       # the pages of less are known: 2,048 addresses of 4 KB
 
 
 cdef struct Rows:
@@ -66,6 +68,23 @@ cdef inline void prefetch_number(
     """The same for an array with a number for each row, or NULL."""
     if of_rows != NULL and at + ROWS_AHEAD < n:
         skopt_prefetch(of_rows + order[at + ROWS_AHEAD])
+
+
+cdef inline bint wide_apart(const Rows* rows, real like) noexcept nogil:
+    return rows.n * rows.d * <Py_ssize_t> sizeof(real) > APART_BYTES
+
+
+cdef inline void look_up(
+    const Rows* rows, const real* of_rows, const int32_t* order, Py_ssize_t at, Py_ssize_t end,
+    Py_ssize_t pace
+) noexcept nogil:
+    """Asks for the first line of every pace-th row from place `at` to `end`, and for its number. A
+    line of a page that was not used lately waits until the page's address is looked up, and with it
+    the steps: asked for in one go, pages are looked up side by side."""
+    while at < end:
+        skopt_prefetch(<const real*> rows.values + order[at] * rows.d)
+        skopt_prefetch(of_rows + order[at])
+        at += pace
 
 
 cdef inline void prefetch_numbers(

@@ -7,12 +7,16 @@ from libc.stdint cimport int8_t, int32_t
 from libc.string cimport memcpy
 
 from skopt_est._core.estimates cimport SKOPT_ESTIMATES, skopt_adagrad, skopt_adagradf
+from skopt_est._core.log_loss cimport LogLosses, chance_alone, log_losses_taken
 from skopt_est._core.losses cimport AT_ONCE, LOG_LOSS_BINARY, gradient_alone, losses_told
 from skopt_est._core.memory cimport skopt_prefetch
-from skopt_est._core.rows cimport ROWS_AHEAD, Rows, prefetch, prefetch_number
+from skopt_est._core.rows cimport (
+    LOOKED_UP, ROWS_AHEAD, Rows, look_up, prefetch, prefetch_number, wide_apart,
+)
 from skopt_est._core.solvers cimport ADAGRAD, Hyper, magnitude, rsqrt_
 from skopt_est._core.tiles cimport TILE_WHOLE  # also for its vectors, which are used below
 from skopt_est._core.types cimport real
+from skopt_est._core.vector_math cimport vheld
 
 
 ctypedef fused a_loss:      # which one is known when this is compiled, or told by its code
@@ -25,11 +29,16 @@ cdef enum:
     # Rows are asked for so far ahead that they are still in the first cache when they are needed.
     NEAREST = 4
     AHEAD_BYTES = 16384
+    # Of rows a window ahead, which lie side by side, in blocks of at least so many, one is asked
+    # for in so many bytes.
+    PACE_MOST = 8
+    PACE_BYTES = 1024
 
 
 cdef struct Padded:
     # Rows of so many whole vectors, zero beyond the d-th element.
     Py_ssize_t vectors
+    bint lasso          # whether l1 has any but zeros
     void* w
     void* G
     void* l1
@@ -189,7 +198,7 @@ cdef inline void adagrad_row(
     const real* l2, Py_ssize_t vectors,
 ) noexcept nogil:
     """With q = sqrt(G) + eps and D = eta / q both steps are one division:
-    w <- S(w q - eta g, eta l1) / (q + eta l2)."""
+    w <- S(w q - eta g, eta l1) / (q + eta l2). l1: NULL without L1, where SKOPT_ESTIMATES is 0."""
     cdef Py_ssize_t j
     cdef real g, q, moved, size
     if SKOPT_ESTIMATES:
@@ -202,10 +211,12 @@ cdef inline void adagrad_row(
         g = gradient * a[j]
         G[j] += g * g
         q = rsqrt_(G[j]) + eps
-        moved = w[j] * q - eta * g
-        size = magnitude(moved) - eta * l1[j]
-        size = size if size > 0 else 0 * size
-        size = (size if moved > 0 else -size) / (q + eta * l2[j])
+        size = moved = w[j] * q - eta * g
+        if l1 != NULL:
+            size = magnitude(moved) - eta * l1[j]
+            size = size if size > 0 else 0 * size
+            size = size if moved > 0 else -size
+        size /= q + eta * l2[j]
         # a sum of zero, or one that overflowed, allows no step
         size = size if G[j] != 0 else w[j]
         w[j] = w[j] if G[j] == <real> INFINITY else size
@@ -223,8 +234,11 @@ cdef inline double rows_ahead(
     cdef Py_ssize_t s = start, j, row, first, last, vectors = padded.vectors
     cdef Py_ssize_t width = elements(vectors, <real> 0)
     cdef double total = 0
-    cdef real step, z, b = 0, of_ones = 1 if bias != NULL else 0
+    cdef real step, label, move, slope, known, z, b = 0, of_ones = 1 if bias != NULL else 0
     cdef real told[AT_ONCE]
+    cdef LogLosses summed
+    # without weights the log losses are summed as the steps are made
+    cdef bint telling = a_loss is int32_t or weights != NULL
     cdef real pq[2]
     cdef real* w = <real*> padded.w
     cdef real* l2 = <real*> padded.l2
@@ -240,9 +254,12 @@ cdef inline double rows_ahead(
     cdef const char* values = <const char*> rows.values
     cdef Py_ssize_t size = rows.d * <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t ahead = max(NEAREST, min(ROWS_AHEAD, AHEAD_BYTES // max(size, 1)))
+    cdef bint apart = wide_apart(rows, <real> 0)
+    cdef Py_ssize_t pace = 1
     cdef Py_ssize_t last_place = n - 1, last_row = stop - 1
     # the last row beyond whose end so much of X follows that it can be read in whole vectors
     cdef Py_ssize_t last_whole = rows.n - (width + rows.d - 1) // rows.d if rows.d else -1
+    summed.above = summed.linear = 0
     pq[0] = pq[1] = 0
     for j in range(elements(vectors, <real> 0)):
         factor[j] = 1 / (<real> 1 + eta * l2[j])
@@ -257,6 +274,8 @@ cdef inline double rows_ahead(
         pq[1] += following[j] * a[j]
         a[j] *= factor[j]
     eta *= scale
+    if coming != NULL:
+        pace = max(1, min(PACE_MOST, PACE_BYTES // max(size, 1)))
     while s < stop:
         last = min(s + AT_ONCE, stop)
         first = s
@@ -266,14 +285,24 @@ cdef inline double rows_ahead(
             soon = values + row * size
             if SKOPT_LINE_BY_LINE:
                 skopt_prefetch(soon + size - 1)
-            told[s - first] = z
+            if telling:
+                told[s - first] = z
             row = order[s]
-            step = eta * gradient_alone(code, targets[row], z, param)
+            label = targets[row]
+            # of the gradient, slope - known, what can be known before the loss
+            if a_loss is int8_t:
+                slope, known = chance_alone(z, label, NULL if telling else &summed), label
+            else:
+                slope, known = gradient_alone(code, label, z, param, NULL), 0
+            step = eta
             if weights != NULL:
                 step *= weights[row]
                 prefetch_number(weights, order, s, n)
-            # the intercept is a column of ones
-            z = (pq[0] + b) - step * (pq[1] + of_ones)
+            # Held, as the compiler would make one product of two, of the factor that is waited for.
+            # The intercept is a column of ones.
+            move = step * (pq[1] + of_ones)
+            z = vheld((pq[0] + b) + known * move) - slope * move
+            step = vheld(step * slope) - step * known
             b -= step * of_ones
             # in the last two steps some row, for a product that nothing needs
             row = order[min(s + 2, last_row)]
@@ -282,6 +311,9 @@ cdef inline double rows_ahead(
                 x = whole(rows, row, padded, <real> 0)
             if not SKOPT_LINE_BY_LINE:
                 prefetch(rows, order, s, n, <real> 0)
+            if apart and s % LOOKED_UP == 0:
+                look_up(rows, targets, order if coming == NULL else coming, s + LOOKED_UP,
+                        min(s + 2 * LOOKED_UP, n), pace)
             if coming != NULL:
                 far = values + coming[s] * size
             if real is float:
@@ -292,11 +324,12 @@ cdef inline double rows_ahead(
                           far, pq)
             a, following, second = following, second, a
             s += 1
-        total += losses_told(
-            code, told, targets, weights, order + first, last - first, scale, param)
+        if telling:
+            total += losses_told(
+                code, told, targets, weights, order + first, last - first, scale, param)
     if bias != NULL:
         bias[0] = b
-    return total
+    return total + scale * log_losses_taken(&summed)
 
 
 cdef inline double single_rows(
@@ -310,6 +343,9 @@ cdef inline double single_rows(
     cdef double total = 0, rate = -1
     cdef real gradient, eta, weight, z
     cdef real told[AT_ONCE]
+    cdef bint apart = wide_apart(rows, <real> 0)
+    cdef LogLosses summed
+    cdef LogLosses* losses = NULL
     cdef real* w = <real*> p.w
     cdef real* G = <real*> p.G
     cdef real* l1 = <real*> p.l1
@@ -318,23 +354,32 @@ cdef inline double single_rows(
     cdef real* factor = <real*> p.factor
     cdef real* a = <real*> p.a
     cdef real* following = <real*> p.b
+    summed.above = summed.linear = 0
+    if loss == LOG_LOSS_BINARY and weights == NULL:
+        losses = &summed
     load(rows, order[start], p, a)
     for s in range(start, stop):
         row = order[s]
         z = padded_dot(a, w, vectors)
         if bias != NULL:
             z += bias[0]
+        if apart and s % LOOKED_UP == 0:
+            look_up(rows, targets, order, s + LOOKED_UP, min(s + 2 * LOOKED_UP, n), 1)
         prefetch(rows, order, s, n, <real> 0)
         prefetch_number(targets, order, s, n)
         prefetch_number(weights, order, s, n)
         if s + 1 < stop:
             load(rows, order[s + 1], p, following)     # needs nothing of this step
         weight = scale * weights[row] if weights != NULL else scale
-        told[s - first] = z
-        gradient = weight * gradient_alone(loss, targets[row], z, param)
+        if losses == NULL:
+            told[s - first] = z
+        gradient = weight * gradient_alone(loss, targets[row], z, param, losses)
         eta = <real> coefficients[s * stride]
         if h.code == ADAGRAD:
-            adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, l1, l2, vectors)
+            if p.lasso or SKOPT_ESTIMATES:
+                adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, l1, l2, vectors)
+            else:
+                adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, NULL, l2, vectors)
             if bias != NULL:
                 bias_G[0] += gradient * gradient
                 if bias_G[0] != 0:
@@ -349,8 +394,8 @@ cdef inline double single_rows(
             if bias != NULL:
                 bias[0] -= eta * gradient
         a, following = following, a
-        if s + 1 == min(first + AT_ONCE, stop):
+        if losses == NULL and s + 1 == min(first + AT_ONCE, stop):
             total += losses_told(
                 loss, told, targets, weights, order + first, s + 1 - first, scale, param)
             first = s + 1
-    return total
+    return total + scale * log_losses_taken(&summed)

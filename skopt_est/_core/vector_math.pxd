@@ -275,16 +275,19 @@ cdef extern from *:
 
     /* vm_exp1: exp(x) for -87 <= x <= 88 (-708, 709), the nearest of these beyond. What the long
      * chain of the polynomial is multiplied by and added to is made beside it: scale (1 + r) +
-     * scale square (low + high square^2), where scale makes up for the low part of n log(2). */
+     * scale square (low + high square^2), where scale makes up for the low part of n log(2).
+     * *above: 1 + exp(x), which needs not wait for exp(x). */
     #ifdef VM_NO_HOLD
     #define VM_ALONE(T, UINT, F, LEAST, MOST) \
-    VM_INLINE T vm_exp1##F(T x) { \
+    VM_INLINE T vm_exp1##F(T x, T *above) { \
         x = x < LEAST ? LEAST : x; \
-        return vm_exp##F(x > MOST ? MOST : x); \
+        x = vm_exp##F(x > MOST ? MOST : x); \
+        *above = 1 + x; \
+        return x; \
     }
     #else
     #define VM_ALONE(T, UINT, F, LEAST, MOST) \
-    VM_INLINE T vm_exp1##F(T x) { \
+    VM_INLINE T vm_exp1##F(T x, T *above) { \
         T t, n, r, square, scale, low, high, times; \
         x = x < LEAST ? LEAST : x; \
         x = x > MOST ? MOST : x; \
@@ -309,25 +312,33 @@ cdef extern from *:
         r += times * low; \
         VM_HOLD(r); \
         times *= square * square; \
+        VM_HOLD(times); \
+        *above = r + 1; \
+        VM_HOLD(*above); \
+        *above += times * high; \
         return r + times * high; \
     }
     #endif
 
     VM_ALONE(float, uint32_t, f, -87.0f, 88.0f)
     VM_ALONE(double, uint64_t, , -708.0, 709.0)
+    VM_INLINE float vm_heldf(float x) { VM_HOLD(x); return x; }
+    VM_INLINE double vm_held(double x) { VM_HOLD(x); return x; }
     """
     float vm_expf(float x) noexcept nogil
     float vm_tanhf(float x) noexcept nogil
     float vm_logisticf(float x) noexcept nogil
     float vm_erff(float x) noexcept nogil
     float vm_log1pf(float x) noexcept nogil
-    float vm_exp1f(float x) noexcept nogil
+    float vm_exp1f(float x, float* above) noexcept nogil
     double vm_exp(double x) noexcept nogil
     double vm_tanh(double x) noexcept nogil
     double vm_logistic(double x) noexcept nogil
     double vm_erf(double x) noexcept nogil
     double vm_log1p(double x) noexcept nogil
-    double vm_exp1(double x) noexcept nogil
+    double vm_exp1(double x, double* above) noexcept nogil
+    float vm_heldf(float x) noexcept nogil
+    double vm_held(double x) noexcept nogil
 
 
 cdef inline real vexp(real x) noexcept nogil:
@@ -367,10 +378,18 @@ cdef inline real vlog1p(real x) noexcept nogil:
         return vm_log1p(x)
 
 
-cdef inline real vexp1(real x) noexcept nogil:
-    """exp of one number, in the shortest time; for -87 <= x <= 88 (double: -708, 709), and that
-    of the nearest of these beyond."""
+cdef inline real vexp1(real x, real* above) noexcept nogil:
+    """exp of one number, and above <- 1 + exp, in the shortest time; for -87 <= x <= 88 (double:
+    -708, 709), and that of the nearest of these beyond."""
     if real is float:
-        return vm_exp1f(x)
+        return vm_exp1f(x, above)
     else:
-        return vm_exp1(x)
+        return vm_exp1(x, above)
+
+
+cdef inline real vheld(real x) noexcept nogil:
+    """x, made here and now: for the compiler, not for the processor, which waits for nothing."""
+    if real is float:
+        return vm_heldf(x)
+    else:
+        return vm_held(x)
