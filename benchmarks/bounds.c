@@ -20,6 +20,7 @@
 #define SUMS 1
 #endif
 #define ROWS_AHEAD 12
+#define PAGES 128
 /* To gcc a function that only prefetches has no effect, so it removes the calls of it; the empty
  * statement counts as one. */
 #define ASK_FOR(address) ({ __builtin_prefetch(address); __asm__ volatile (""); })
@@ -144,7 +145,8 @@ void sgd_steps(
 }
 
 /* The same for n rows where they lie, in this order: reading and arithmetic in one. Meanwhile the
- * lines of two rows are asked for: of that so many places ahead, and of `coming`, unless NULL. */
+ * lines of two rows are asked for: of that so many places ahead, and of `coming`, unless NULL; of
+ * which, in one go, the pages of PAGES rows are looked up before. */
 void sgd_rows(
     const REAL* x, const REAL* y, const int32_t* order, const int32_t* coming, long n, long ahead,
     REAL rate, REAL* w
@@ -165,6 +167,11 @@ void sgd_rows(
         const REAL* soon = x + early * COLUMNS;
         const REAL* later = coming ? x + coming[s] * (long) COLUMNS : soon;
         const REAL step = rate * (sigmoid(z) - y[order[s]]);
+        if (coming && s % PAGES == 0)
+            for (long i = s + PAGES; i < s + 2 * PAGES && i < n; i += 4) {
+                ASK_FOR(x + coming[i] * (long) COLUMNS);
+                ASK_FOR(y + coming[i]);
+            }
         own p_own[2] = {0}, q_own[2] = {0};
         long j = 0;
         z = p - step * q;
@@ -198,12 +205,61 @@ void sgd_rows(
     ASK_FOR((later) + 2 * (j) * (long) sizeof(REAL) + LINE); \
 }
 
+typedef whole own_wholes __attribute__((vector_size(VECTOR)));
+
+/* exp(x) for x <= 0, but not far below. */
+static inline own exp_of(own x) {
+    const int bits = sizeof(REAL) == 4 ? 23 : 52, bias = sizeof(REAL) == 4 ? 127 : 1023;
+    const REAL shift = sizeof(REAL) == 4 ? (REAL) 12582912.0 : (REAL) 6755399441055744.0;
+    const own t = x * (REAL) 1.4426950408889634;
+    own k;
+    for (long l = 0; l < OWN; l++) k[l] = __builtin_rint(t[l]);
+    const own f = t - k, low = k + (shift + bias); /* its last bits are k + bias */
+    return TWO_TO(f, (f * f)) * (own) ((own_wholes) low << bits);
+}
+
+/* z <- the slopes of the log loss at z; returns the sum of the losses. One logarithm does for the
+ * product of many 1 + exp(-|z|). */
+static inline double log_losses(REAL* z, const REAL* y, long count) {
+    const own one = (own) {0} + 1;
+    double total = 0;
+    long i = 0;
+    while (i + OWN <= count) {
+        own product = one, linear = {0};
+        for (long most = i + 64 * OWN; i < most && i + OWN <= count; i += OWN) {
+            const own x = AT(z + i), label = AT(y + i);
+            const own_wholes positive = x > 0;
+            const own size = (own) (((own_wholes) x & positive) | ((own_wholes) -x & ~positive));
+            const own e = exp_of(-size);
+            product *= 1 + e;
+            linear += (own) (positive & (own_wholes) x) - label * x;
+            AT(z + i) = (own) ((positive & (own_wholes) one) | (~positive & (own_wholes) e))
+                / (1 + e) - label;
+        }
+        for (long l = 0; l < OWN; l++) total += linear[l] + log(product[l]);
+    }
+    for (; i < count; i++) {
+        total += log1p(exp(-fabs(z[i]))) + (z[i] > 0 ? z[i] : 0) - y[i] * z[i];
+        z[i] = sigmoid(z[i]) - y[i];
+    }
+    return total;
+}
+
+static inline own less_mean(const REAL* row, const REAL* mean) {
+    own x = AT(row);
+    if (mean) x -= AT(mean);
+    return x;
+}
+
 /* gradient <- X'(X w), blocks of so many rows forward and then, from cache, back: reading and
- * arithmetic of gd in one, without a loss. Meanwhile, if `ask`, the next block is asked for, half of it
- * each way, two lines a line. */
-void there_and_back(
-    const REAL* x, long n, long block, long ask, const REAL* w, REAL* gradient
+ * arithmetic of gd in one, without a loss. With labels y the whole of it: of rows less `means`, in
+ * between the slopes of the log loss, whose sum is returned. Meanwhile, if `ask`, the next block is
+ * asked for, half of it each way, two lines a line. */
+static inline __attribute__((always_inline)) double back_of(
+    const REAL* x, long n, long block, long ask, const REAL* w, REAL* gradient, const REAL* y,
+    const REAL* means
 ) {
+    double total = 0;
     for (long j = 0; j < COLUMNS; j++) gradient[j] = 0;
     for (long start = 0; start < n; start += block) {
         const long count = n - start < block ? n - start : block;
@@ -218,15 +274,17 @@ void there_and_back(
             const char* later = (const char*) (rows + (count + i / 2) * COLUMNS);
             for (; j + OWN <= COLUMNS; j += OWN) {
                 if (ask && j * sizeof(REAL) % LINE == 0) ASK_TWICE(later, j);
-                for (long k = 0; k < 4; k++) sums[k] += AT(rows + at[k] + j) * AT(w + j);
+                for (long k = 0; k < 4; k++) sums[k] += less_mean(rows + at[k] + j, y ? means + j : y) * AT(w + j);
             }
             for (; j < COLUMNS; j++)
-                for (long k = 0; k < 4; k++) rest[k] += rows[at[k] + j] * w[j];
+                for (long k = 0; k < 4; k++)
+                    rest[k] += (rows[at[k] + j] - (y ? means[j] : 0)) * w[j];
             for (long k = 0; k < 4 && i + k < count; k++) {
                 for (long l = 0; l < OWN; l++) rest[k] += sums[k][l];
                 z[i + k] = rest[k];
             }
         }
+        if (y) total += log_losses(z, y + start, count);
         for (long i = 0; i < count; i += 4) {
             long j = 0, at[4];
             for (long k = 0; k < 4; k++) at[k] = (i + k < count ? i + k : i) * COLUMNS;
@@ -234,13 +292,28 @@ void there_and_back(
             for (; j + OWN <= COLUMNS; j += OWN) {
                 if (ask && j * sizeof(REAL) % LINE == 0) ASK_TWICE(later, j);
                 own sum = AT(gradient + j);
-                for (long k = 0; k < 4; k++) sum += AT(rows + at[k] + j) * z[i + k];
+                for (long k = 0; k < 4; k++) sum += less_mean(rows + at[k] + j, y ? means + j : y) * z[i + k];
                 AT(gradient + j) = sum;
             }
             for (; j < COLUMNS; j++)
-                for (long k = 0; k < 4; k++) gradient[j] += rows[at[k] + j] * z[i + k];
+                for (long k = 0; k < 4; k++)
+                    gradient[j] += (rows[at[k] + j] - (y ? means[j] : 0)) * z[i + k];
         }
     }
+    return total;
+}
+
+void there_and_back(
+    const REAL* x, long n, long block, long ask, const REAL* w, REAL* gradient
+) {
+    back_of(x, n, block, ask, w, gradient, (const REAL*) 0, (const REAL*) 0);
+}
+
+double whole_gradient(
+    const REAL* x, long n, long block, long ask, const REAL* w, REAL* gradient, const REAL* y,
+    const REAL* means
+) {
+    return back_of(x, n, block, ask, w, gradient, y, means);
 }
 
 #ifdef __AVX512F__

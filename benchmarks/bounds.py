@@ -13,18 +13,20 @@ gathers: sparse rows: a product, a sigmoid and an update of nothing but weights 
 `together` is reading and arithmetic in one loop: sgd's steps on the rows as they lie, in training's
 order, asked for 4, 12 or 40 rows ahead, and with or without rows of the next window; X'(X w) for
 gd, in blocks of 8 to 128 KB that go forward and then back. It is not a bound, but the fastest of
-these. `cells` is the same as `gathers` with the numbers that our tables have for a feature (its
-unit, and the step up to which its penalty or its moments have caught up): what is left of a design
-with exact penalties, not a bound of all. `in cache` is what ours takes for rows that lie in L2: the
-difference between the epochs of 128 and of 256 KB of rows, over their number. The rest of `ours` is
-waiting for memory, unless the sum of `in cache` and `memory` is more: then they overlap.
+these. `whole` is the same for gd with all that the gradient of a model has but the penalty: rows
+less their means, slopes and value of the log loss. `cells` is the same as `gathers` with the
+numbers that our tables have for a feature (its unit, and the step up to which its penalty or its
+moments have caught up): what is left of a design with exact penalties, not a bound of all. `in
+cache` is what ours takes for rows that lie in L2: the difference between the epochs of 128 and of
+256 KB of rows, over their number. The rest of `ours` is waiting for memory, unless the sum of `in
+cache` and `memory` is more: then they overlap.
 
-The loops know no penalty, standardising, intercept, weights or value of the loss, so 100 % can't be
-had. `most` is SGDClassifier's time over the bound, which no implementation exceeds: where `reach`
-is close to it or above it, this machine can't give what was asked for. The loops' results are
-compared with NumPy's before anything is timed. All times here, unlike those of `epochs`, are of the
-fastest run, as only those have the processor for themselves; those of ours on dense rows, of the
-fastest single epoch.
+The other loops know no penalty, standardising, intercept, weights or value of the loss, so 100 %
+can't be had. `most` is SGDClassifier's time over the bound, which no implementation exceeds: where
+`reach` is close to it or above it, this machine can't give what was asked for. The loops' results
+are compared with NumPy's before anything is timed. All times here, unlike those of `epochs`, are of
+the fastest run, as only those have the processor for themselves; those of ours on dense rows, of
+the fastest single epoch.
 """
 
 import sys
@@ -43,7 +45,7 @@ STEPS = 20_000
 IN_CACHE = 1 << 17  # bytes
 SECONDS = 0.3  # of each loop, before the others are measured and after
 README = (
-    *("case", "solver", "bound by", "bound ns", "memory ns", "together ns"),
+    *("case", "solver", "bound by", "bound ns", "memory ns", "together ns", "whole ns"),
     *("cells ns", "in cache ns", "ours ns", "share %"),
     *("SGDClassifier ns", "reach", "most"),
 )
@@ -89,12 +91,14 @@ def parts(case: str) -> dict:
         for rule in ("sgd", "adagrad")
     }
     sgd, gd = loops.sgd_rows(X, y, order, coming, w), loops.there_and_back(X, w, gradient)
+    whole = loops.there_and_back(X, w, gradient, y, X.mean(axis=0))
     limits["sgd b1"]["together"] = [(call, n) for call in sgd]
     in_batches, _ = next(iter(visiting_order(rows, d, np.zeros(1, np.uint64), n, 256)))
     limits["adam b256"] = {"memory": [(call, n) for call in loops.reading(X, in_batches)]}
     limits["gd"] = {
         "memory": [(call, n) for call in loops.reading(X)],
         "together": [(call, n) for call in gd],
+        "whole": [(call, n) for call in whole],
     }
     return limits
 
@@ -170,7 +174,7 @@ def line(
     measured: report.Row, parts: dict[str, float], ours: float, cached: float | None
 ) -> report.Row:
     """A measured line of `epochs` beside the longest part."""
-    cells, together = parts.pop("cells", None), parts.pop("together", None)
+    cells, together, whole = (parts.pop(name, None) for name in ("cells", "together", "whole"))
     part = max(parts, key=parts.__getitem__)
     bound, theirs = parts[part], measured["theirs, fastest"]
     return {
@@ -180,6 +184,7 @@ def line(
         "bound ns": bound,
         "memory ns": parts.get("memory"),
         "together ns": together,
+        "whole ns": whole,
         "cells ns": cells,
         "in cache ns": cached,
         "ours ns": ours,

@@ -52,6 +52,7 @@ class Loops:
         self.compiled.read_through.restype = self.compiled.touch_rows.restype = self.real
         for name in ("sgd_rows", "there_and_back"):
             getattr(self.compiled, name).restype = None
+        self.compiled.whole_gradient.restype = ctypes.c_double
 
     def __call__(self, name: str, *arguments):
         """Arrays by their address, whole numbers as long, others as REAL."""
@@ -95,12 +96,14 @@ class Loops:
             for early in (None, coming)
         ]
 
-    def there_and_back(self, X, w, gradient) -> list:
-        """Calls that make X'(X w), in blocks of several sizes, the next asked for or not."""
-        row = X[0].nbytes
+    def there_and_back(self, X, w, gradient, *of_loss) -> list:
+        """Calls that make X'(X w), in blocks of several sizes, the next asked for or not; with
+        labels and means the gradient of the log loss on rows less these."""
+        row, name = X[0].nbytes, "whole_gradient" if of_loss else "there_and_back"
         return [
             partial(
-                self, "there_and_back", X, len(X), max(size // row, 4) // 4 * 4, ask, w, gradient
+                *(self, name, X, len(X), max(size // row, 4) // 4 * 4, ask),
+                *(w, gradient, *of_loss),
             )
             for size in BLOCK_BYTES
             for ask in (0, 1)
@@ -142,6 +145,12 @@ class Loops:
         ]
         labels = rng.integers(2, size=50).astype(self.dtype)
         small = X / X.sum(axis=1).max()
+        means = small.mean(axis=0)
+        z = (small - means).astype(float) @ w
+        losses = np.logaddexp(0, z) - labels * z
+        slopes = (small - means).T @ (1 / (1 + np.exp(-z)) - labels)
+        for call in self.there_and_back(small, w, gradient, labels, means):
+            results += [(call(), losses.sum()), (gradient.copy(), slopes)]
         for call in self.sgd_rows(small, labels, order, order, w):
             w[:] = 0
             results.append((call() or w.copy(), textbook("sgd", small, labels, order)))
