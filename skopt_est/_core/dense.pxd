@@ -7,7 +7,7 @@
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
-from skopt_est._core.fours cimport FOUR_LATER, four_back, four_dots
+from skopt_est._core.fours cimport FOUR_LATER, back_run, dots_run, four_back, four_dots
 from skopt_est._core.memory cimport skopt_prefetch
 from skopt_est._core.rows cimport CACHE_LINE, ROWS_AHEAD, SKOPT_SPREAD_ORDER, Rows, prefetch
 from skopt_est._core.types cimport real
@@ -113,6 +113,23 @@ cdef inline Py_ssize_t ask_later(
     return CACHE_LINE
 
 
+cdef inline Py_ssize_t in_a_run(
+    const Rows* rows, const int32_t* order, bint spread, Py_ssize_t start, Py_ssize_t count,
+    Py_ssize_t width, Py_ssize_t at, Py_ssize_t end,
+) noexcept nogil:
+    """How many GROUPs from row `start` on can be taken in one go: they lie side by side, the next
+    row of X is there to be read into, and if `spread` so are those to be asked for, from row `at`
+    to `end`, FOUR_LATER a GROUP."""
+    cdef Py_ssize_t to_edge
+    if order != NULL or rows.d == 0:
+        return 0
+    to_edge = rows.n - (width + rows.d - 1) // rows.d + 1 - start
+    count = min(count, to_edge) // GROUP
+    if spread:
+        count = min(count, (end - at) // FOUR_LATER)
+    return max(count, 0)
+
+
 cdef inline Py_ssize_t next_block(Py_ssize_t start, Py_ssize_t count) noexcept nogil:
     """Where the rows begin that are asked for while these are computed with."""
     return start + max(count, ROWS_AHEAD)
@@ -136,11 +153,16 @@ cdef inline void dense_forward(
     cdef bint spread = both and spread_out(order, size)
     for j in range(rows.d if fresh else 0):
         scaled[j] = w[j] * inv_scale[j] if inv_scale != NULL else w[j]
-    i = 0
     if order == NULL and not spread and size >= LONG_ROW:
         # From end to end before four at a time: the hardware fetches ahead at its full speed.
         skopt_read_through(
             <const real*> rows.values + start * rows.d, count * <size_t> size)
+    i = GROUP * in_a_run(rows, order, spread, start, count, columns.width, ahead, end)
+    if i:
+        dots_run(<const real*> rows.values + start * rows.d, rows.d, i // GROUP, columns.width,
+                 shift, scaled, intercept,
+                 <const char*> rows.values + (ahead if spread else start) * size,
+                 FOUR_LATER * size if spread else 0, FOUR_LATER * CACHE_LINE, z)
     while i < count:
         for j in range(GROUP if order != NULL and not spread else 0):
             prefetch(rows, order, start + i + j, n, <real> 0)
@@ -172,7 +194,14 @@ cdef inline void dense_backward(
     while i % GROUP:
         z[i] = 0
         i += 1
+    j = ahead + (count + 3) // 4 * 2
     i = 0
+    if not fetch:
+        i = GROUP * in_a_run(rows, order, spread, start, count, columns.width, j, end)
+    if i:
+        back_run(<const real*> rows.values + start * rows.d, rows.d, i // GROUP, columns.width,
+                 shift, z, <const char*> rows.values + (j if spread else start) * size,
+                 FOUR_LATER * size if spread else 0, FOUR_LATER * CACHE_LINE, sum)
     while i < count:
         if fetch:
             ask_for(rows, start + count + i, n, <real> 0)

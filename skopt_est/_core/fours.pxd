@@ -9,6 +9,9 @@ cdef extern from *:
     r"""
     /* four_dots: sums <- the products of four rows, shifted if `centred`, with w, plus start.
      * four_back: sum += the rows, so shifted, times z.
+     * fours_dots_run, fours_back_run: the same for so many fours of rows that lie one after the
+     * other from x on, each of `step` elements; from four to four `later`, of which the second
+     * address is a line beyond, goes on by so many bytes.
      * fours_column: z (m,) <- rows a (m, d) w + start, four at a time. A last vector of each row
      * overlaps the one before, where w counts as zero, so that no row reads another one; an
      * infinity there makes NaN. d: a vector, at least.
@@ -28,7 +31,28 @@ cdef extern from *:
         { TILE_UNROLL for (int k = 0; k < FOUR_ASKED; k++) \
             skopt_prefetch(later[k] + asked); \
           asked += pace; }
+    #define FOUR_RUN(T, step, later, function) \
+        for (ptrdiff_t i = 0; i < count; i++) { \
+            const T *rows[4] = {x, x + step, x + 2 * step, x + 3 * step}; \
+            const char *lines[FOUR_LATER] = {later, later + 64}; \
+            function; \
+            x += 4 * step; \
+            later += goes_on; \
+        }
     #if TILE_BYTES == 0
+    #define FOUR_RUNS(T, F) \
+    TILE_INLINE void fours_dots_run##F( \
+            const T *x, ptrdiff_t step, ptrdiff_t count, ptrdiff_t width, const T *shift, \
+            const T *w, T start, const char *later, ptrdiff_t goes_on, ptrdiff_t pace, T *sums) { \
+        FOUR_RUN(T, step, later, fours_dots##F( \
+            rows, width, shift, w, start, lines, pace, sums + 4 * i)) \
+    } \
+    TILE_INLINE void fours_back_run##F( \
+            const T *x, ptrdiff_t step, ptrdiff_t count, ptrdiff_t width, const T *shift, \
+            const T *z, const char *later, ptrdiff_t goes_on, ptrdiff_t pace, T *sum) { \
+        FOUR_RUN(T, step, later, fours_back##F( \
+            rows, width, shift, z + 4 * i, lines, pace, sum)) \
+    }
     #define FOUR_FUNCTIONS(T, F) \
     TILE_INLINE void fours_dots##F( \
             const T **x, ptrdiff_t width, const T *shift, const T *w, T start, \
@@ -51,6 +75,7 @@ cdef extern from *:
                 (z[2] * (x[2][j] - mean) + z[3] * (x[3][j] - mean)); \
         } \
     } \
+    FOUR_RUNS(T, F) \
     TILE_INLINE void fours_column##F( \
             const T *rows, ptrdiff_t m, ptrdiff_t d, const T *w, T start, T *z) { \
         for (ptrdiff_t i = 0; i < m; i++) { \
@@ -208,6 +233,28 @@ cdef extern from *:
         else \
             fours_back_as##F(x, width, shift, z, later, pace, sum, 0); \
     } \
+    TILE_INLINE void fours_dots_run##F( \
+            const T *x, ptrdiff_t step, ptrdiff_t count, ptrdiff_t width, const T *shift, \
+            const T *w, T start, const char *later, ptrdiff_t goes_on, ptrdiff_t pace, T *sums) { \
+        if (shift != NULL) { \
+            FOUR_RUN(T, step, later, fours_dots_as##F( \
+                rows, width, shift, w, start, lines, pace, sums + 4 * i, 1)) \
+        } else { \
+            FOUR_RUN(T, step, later, fours_dots_as##F( \
+                rows, width, shift, w, start, lines, pace, sums + 4 * i, 0)) \
+        } \
+    } \
+    TILE_INLINE void fours_back_run##F( \
+            const T *x, ptrdiff_t step, ptrdiff_t count, ptrdiff_t width, const T *shift, \
+            const T *z, const char *later, ptrdiff_t goes_on, ptrdiff_t pace, T *sum) { \
+        if (shift != NULL) { \
+            FOUR_RUN(T, step, later, fours_back_as##F( \
+                rows, width, shift, z + 4 * i, lines, pace, sum, 1)) \
+        } else { \
+            FOUR_RUN(T, step, later, fours_back_as##F( \
+                rows, width, shift, z + 4 * i, lines, pace, sum, 0)) \
+        } \
+    } \
     TILE_INLINE void fours_column##F( \
             const T *rows, ptrdiff_t m, ptrdiff_t d, const T *w, T start, T *z) { \
         enum { LANES = sizeof(tile_vector##F) / sizeof(T), centred = 0 }; \
@@ -255,6 +302,22 @@ cdef extern from *:
     void fours_back(
         const double** x, Py_ssize_t width, const double* shift, const double* z,
         const char** later, Py_ssize_t pace, double* sum) noexcept nogil
+    void fours_dots_runf(
+        const float* x, Py_ssize_t step, Py_ssize_t count, Py_ssize_t width, const float* shift,
+        const float* w, float start, const char* later, Py_ssize_t goes_on, Py_ssize_t pace,
+        float* sums) noexcept nogil
+    void fours_dots_run(
+        const double* x, Py_ssize_t step, Py_ssize_t count, Py_ssize_t width, const double* shift,
+        const double* w, double start, const char* later, Py_ssize_t goes_on, Py_ssize_t pace,
+        double* sums) noexcept nogil
+    void fours_back_runf(
+        const float* x, Py_ssize_t step, Py_ssize_t count, Py_ssize_t width, const float* shift,
+        const float* z, const char* later, Py_ssize_t goes_on, Py_ssize_t pace,
+        float* sum) noexcept nogil
+    void fours_back_run(
+        const double* x, Py_ssize_t step, Py_ssize_t count, Py_ssize_t width, const double* shift,
+        const double* z, const char* later, Py_ssize_t goes_on, Py_ssize_t pace,
+        double* sum) noexcept nogil
     void fours_columnf(
         const float* rows, Py_ssize_t m, Py_ssize_t d, const float* w, float start,
         float* z) noexcept nogil
@@ -281,6 +344,26 @@ cdef inline void four_back(
         fours_backf(x, width, shift, z, later, pace, sum)
     else:
         fours_back(x, width, shift, z, later, pace, sum)
+
+
+cdef inline void dots_run(
+    const real* x, Py_ssize_t step, Py_ssize_t count, Py_ssize_t width, const real* shift,
+    const real* w, real start, const char* later, Py_ssize_t goes_on, Py_ssize_t pace, real* sums
+) noexcept nogil:
+    if real is float:
+        fours_dots_runf(x, step, count, width, shift, w, start, later, goes_on, pace, sums)
+    else:
+        fours_dots_run(x, step, count, width, shift, w, start, later, goes_on, pace, sums)
+
+
+cdef inline void back_run(
+    const real* x, Py_ssize_t step, Py_ssize_t count, Py_ssize_t width, const real* shift,
+    const real* z, const char* later, Py_ssize_t goes_on, Py_ssize_t pace, real* sum
+) noexcept nogil:
+    if real is float:
+        fours_back_runf(x, step, count, width, shift, z, later, goes_on, pace, sum)
+    else:
+        fours_back_run(x, step, count, width, shift, z, later, goes_on, pace, sum)
 
 
 cdef inline void column(
