@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property, reduce
 from typing import Any
 
@@ -12,6 +13,7 @@ from skopt_est._core import engine
 from skopt_est._full_pass import FullPass
 from skopt_est._objective import Objective
 from skopt_est._order import visiting_order
+from skopt_est._rows import Rows
 from skopt_est._state import Settings, State
 from skopt_est.solvers import Solver
 
@@ -24,6 +26,8 @@ ROWS_AT_ONCE = 1 << 16
 """Of one call, whose order is made at once: a fourth of all, but at most so many and at least an
 eighth of so many; four times so many where something is done or drawn after each call (absent
 features, masks of dropout); never fewer than a sixteenth of all or, by feature, than columns."""
+ANY_ROW = np.zeros(1, np.int32)
+"""For a step whose gradient is there already."""
 ASK_EARLY_BYTES = 2048
 """Rows up to so long are asked for a window ahead by plain sgd's steps of one row; longer ones were
 not faster by it."""
@@ -158,7 +162,10 @@ class Passes:
         rows = objective.rows
         size = self.steps_at_once * settings.batch_size
         # One batch of all rows is summed in their own order.
-        if settings.shuffle and self.n_batches > 1:
+        parts: Iterable[tuple[Rows, Array | None]]
+        if self.full_pass is not None:
+            parts = ((rows, None),)
+        elif settings.shuffle and self.n_batches > 1:
             parts = visiting_order(
                 rows, objective.data.d, self.state.rng, size, settings.batch_size, self.asks_early
             )
@@ -199,7 +206,7 @@ class Passes:
             )
         return self.cached_table[at : at + n]
 
-    def _steps(self, rows: Array, rates: Array, n_steps: int, coming: Array | None) -> Array:
+    def _steps(self, rows: Rows, rates: Array, n_steps: int, coming: Array | None) -> Array:
         state, average_from = self.state, self.settings.average_from
         coefficients = self._coefficients(rates)
         options: dict[str, Any] = {}
@@ -216,16 +223,17 @@ class Passes:
             state.n_averaged += n_steps - first
         if self.drops:
             options["mask_key"] = engine.next_word(state.rng)
-        means = None
+        means, order = None, rows
         if self.full_pass is not None:
             means, theta = np.empty(self.objective.n_outputs), self.model.theta
             options["gradient"] = np.empty_like(theta)
             self.full_pass(theta, means, options["gradient"])
+            order = ANY_ROW
         sums = engine.run_epoch(
             self.objective.data,
             self.model,
             self.scratch,
-            rows,
+            order,
             self.settings.batch_size,
             coefficients,
             by_feature=self.by_feature,
