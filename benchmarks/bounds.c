@@ -1,10 +1,10 @@
 /* Parts of one epoch of logistic regression that can't be left out: compiled by `bounds_loops.py`
  * for each type of number (REAL) and number of columns (COLUMNS).
  *
- * No penalty, intercept, weights or value of the loss. Rows of the one-row steps are padded to
- * whole vectors and lie in the first cache, so that their time is that of arithmetic alone. All but
- * the loops named `cells` are the least, whoever implements it; those are the least for tables laid
- * out as ours. */
+ * No penalty, intercept, weights or, but for whole_gradient, value of the loss. Rows of the one-row
+ * steps are padded to whole vectors and lie in the first cache, so that their time is that of
+ * arithmetic alone. All but whole_gradient and the loops named `cells` are the least, whoever
+ * implements it; `cells` are the least for tables laid out as ours. */
 #include <math.h>
 #include <stdint.h>
 #ifdef __AVX512F__
@@ -20,7 +20,7 @@
 #define SUMS 1
 #endif
 #define ROWS_AHEAD 12
-#define PAGES 128
+#define LOOKED_UP 128
 /* To gcc a function that only prefetches has no effect, so it removes the calls of it; the empty
  * statement counts as one. */
 #define ASK_FOR(address) ({ __builtin_prefetch(address); __asm__ volatile (""); })
@@ -146,7 +146,7 @@ void sgd_steps(
 
 /* The same for n rows where they lie, in this order: reading and arithmetic in one. Meanwhile the
  * lines of two rows are asked for: of that so many places ahead, and of `coming`, unless NULL; of
- * which, in one go, the pages of PAGES rows are looked up before. */
+ * which, in one go, the pages of LOOKED_UP rows are looked up before. */
 void sgd_rows(
     const REAL* x, const REAL* y, const int32_t* order, const int32_t* coming, long n, long ahead,
     REAL rate, REAL* w
@@ -167,8 +167,8 @@ void sgd_rows(
         const REAL* soon = x + early * COLUMNS;
         const REAL* later = coming ? x + coming[s] * (long) COLUMNS : soon;
         const REAL step = rate * (sigmoid(z) - y[order[s]]);
-        if (coming && s % PAGES == 0)
-            for (long i = s + PAGES; i < s + 2 * PAGES && i < n; i += 4) {
+        if (coming && s % LOOKED_UP == 0)
+            for (long i = s + LOOKED_UP; i < s + 2 * LOOKED_UP && i < n; i += 4) {
                 ASK_FOR(x + coming[i] * (long) COLUMNS);
                 ASK_FOR(y + coming[i]);
             }
@@ -252,9 +252,9 @@ static inline own less_mean(const REAL* row, const REAL* mean) {
 }
 
 /* gradient <- X'(X w), blocks of so many rows forward and then, from cache, back: reading and
- * arithmetic of gd in one, without a loss. With labels y the whole of it: of rows less `means`, in
- * between the slopes of the log loss, whose sum is returned. Meanwhile, if `ask`, the next block is
- * asked for, half of it each way, two lines a line. */
+ * arithmetic of gd in one, without a loss. With labels y and means, of rows less their means, the
+ * gradient of the log loss but for units and intercept; returns the sum of the losses.
+ * Meanwhile, if `ask`, the next block is asked for, half of it each way, two lines a line. */
 static inline __attribute__((always_inline)) double back_of(
     const REAL* x, long n, long block, long ask, const REAL* w, REAL* gradient, const REAL* y,
     const REAL* means
@@ -274,11 +274,13 @@ static inline __attribute__((always_inline)) double back_of(
             const char* later = (const char*) (rows + (count + i / 2) * COLUMNS);
             for (; j + OWN <= COLUMNS; j += OWN) {
                 if (ask && j * sizeof(REAL) % LINE == 0) ASK_TWICE(later, j);
-                for (long k = 0; k < 4; k++) sums[k] += less_mean(rows + at[k] + j, y ? means + j : y) * AT(w + j);
+                const REAL* mean = means ? means + j : means;
+                for (long k = 0; k < 4; k++)
+                    sums[k] += less_mean(rows + at[k] + j, mean) * AT(w + j);
             }
             for (; j < COLUMNS; j++)
                 for (long k = 0; k < 4; k++)
-                    rest[k] += (rows[at[k] + j] - (y ? means[j] : 0)) * w[j];
+                    rest[k] += (rows[at[k] + j] - (means ? means[j] : 0)) * w[j];
             for (long k = 0; k < 4 && i + k < count; k++) {
                 for (long l = 0; l < OWN; l++) rest[k] += sums[k][l];
                 z[i + k] = rest[k];
@@ -292,12 +294,14 @@ static inline __attribute__((always_inline)) double back_of(
             for (; j + OWN <= COLUMNS; j += OWN) {
                 if (ask && j * sizeof(REAL) % LINE == 0) ASK_TWICE(later, j);
                 own sum = AT(gradient + j);
-                for (long k = 0; k < 4; k++) sum += less_mean(rows + at[k] + j, y ? means + j : y) * z[i + k];
+                const REAL* mean = means ? means + j : means;
+                for (long k = 0; k < 4; k++)
+                    sum += less_mean(rows + at[k] + j, mean) * z[i + k];
                 AT(gradient + j) = sum;
             }
             for (; j < COLUMNS; j++)
                 for (long k = 0; k < 4; k++)
-                    gradient[j] += (rows[at[k] + j] - (y ? means[j] : 0)) * z[i + k];
+                    gradient[j] += (rows[at[k] + j] - (means ? means[j] : 0)) * z[i + k];
         }
     }
     return total;

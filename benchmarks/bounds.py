@@ -13,7 +13,7 @@ gathers: sparse rows: a product, a sigmoid and an update of nothing but weights 
 `together` is reading and arithmetic in one loop: sgd's steps on the rows as they lie, in training's
 order, asked for 4, 12 or 40 rows ahead, and with or without rows of the next window; X'(X w) for
 gd, in blocks of 8 to 128 KB that go forward and then back. It is not a bound, but the fastest of
-these. `whole` is the same for gd with all that the gradient of a model has but the penalty: rows
+these. `whole` is the same for gd with most that the gradient of a model has: rows
 less their means, slopes and value of the log loss. `cells` is the same as `gathers` with the
 numbers that our tables have for a feature (its unit, and the step up to which its penalty or its
 moments have caught up): what is left of a design with exact penalties, not a bound of all. `in
@@ -84,14 +84,15 @@ def parts(case: str) -> dict:
     y = y.astype(X.dtype)
     loops = Loops(kind[0], d)
     loops.check()
-    w, gradient = loops.aligned(d), loops.aligned(d)
+    w, still, gradient = loops.aligned(d), loops.aligned(d), loops.aligned(d)
+    still[:] = 1 / d
     mixed = [(call, n) for call in loops.reading(X, order)]
     limits: dict = {
         f"{rule} b1": {"memory": mixed, "latency": [(loops.steps(rule, STEPS)[0], STEPS)]}
         for rule in ("sgd", "adagrad")
     }
     sgd, gd = loops.sgd_rows(X, y, order, coming, w), loops.there_and_back(X, w, gradient)
-    whole = loops.there_and_back(X, w, gradient, y, X.mean(axis=0))
+    whole = loops.there_and_back(X, still, gradient, y, X.mean(axis=0))
     limits["sgd b1"]["together"] = [(call, n) for call in sgd]
     in_batches, _ = next(iter(visiting_order(rows, d, np.zeros(1, np.uint64), n, 256)))
     limits["adam b256"] = {"memory": [(call, n) for call in loops.reading(X, in_batches)]}

@@ -101,10 +101,7 @@ class Loops:
         labels and means the gradient of the log loss on rows less these."""
         row, name = X[0].nbytes, "whole_gradient" if of_loss else "there_and_back"
         return [
-            partial(
-                *(self, name, X, len(X), max(size // row, 4) // 4 * 4, ask),
-                *(w, gradient, *of_loss),
-            )
+            partial(self, name, X, len(X), max(size // row, 4) // 4 * 4, ask, w, gradient, *of_loss)
             for size in BLOCK_BYTES
             for ask in (0, 1)
         ]
@@ -131,8 +128,9 @@ class Loops:
     def check(self) -> None:
         """That the loops do what they are timed for."""
         rng = np.random.default_rng(0)
-        X = rng.integers(9, size=(50, self.columns)).astype(self.dtype)
-        order = rng.permutation(50).astype(np.int32)
+        n = 600 if self.columns < 2000 else 50
+        X = rng.integers(9, size=(n, self.columns)).astype(self.dtype)
+        order = rng.permutation(n).astype(np.int32)
         # a number of each line
         touched = X[:, :: 64 // self.dtype.itemsize].sum(axis=1) + X[:, -1]
         results = [(call(), X.sum()) for call in self.reading(X)]
@@ -143,7 +141,7 @@ class Loops:
             (call() or gradient.copy(), X.T @ (X @ w))
             for call in self.there_and_back(X, w, gradient)
         ]
-        labels = rng.integers(2, size=50).astype(self.dtype)
+        labels = rng.integers(2, size=n).astype(self.dtype)
         small = X / X.sum(axis=1).max()
         means = small.mean(axis=0)
         z = (small - means).astype(float) @ w

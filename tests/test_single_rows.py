@@ -201,6 +201,25 @@ def test_losses_of_single_rows_are_summed_to_the_last(solver, loss, n):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("learning_rate", ["constant", "invscaling"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("solver", ["sgd", "adagrad"])
+def test_steps_of_the_log_loss_without_weights(solver, dtype, fit_intercept, learning_rate):
+    """Whose sum is made beside them; some predictions are far from zero."""
+    rng = np.random.default_rng(0)
+    X = (rng.standard_normal((900, 5)) * np.geomspace(0.1, 20, 900)[:, None]).astype(dtype)
+    y = X @ rng.standard_normal(5) + rng.standard_normal(900) > 0
+    params = {"solver": solver, "batch_size": 1, "max_iter": 2, "learning_rate": learning_rate}
+    params |= {"fit_intercept": fit_intercept, "random_state": 0, "polish_iter": 0, "alpha": 1e-3}
+    fused = LogisticRegression(**params).fit(X, y)
+    general = LogisticRegression(**params, **GENERAL).fit(X, y)
+    bound = 1e-4 if dtype == np.float32 else 1e-11
+    assert distance(weights_of(fused), weights_of(general)) < bound
+    np.testing.assert_allclose(fused.loss_curve_, general.loss_curve_, rtol=bound)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("columns", [30, 300])
 @pytest.mark.parametrize("solver", ["sgd", "adagrad"])

@@ -166,7 +166,9 @@ cdef inline void _accumulate(
     if in_place:
         if order != NULL:
             i = next_block(start, count)
-            if wide_apart(rows, <real> 0):
+            # not of a full pass's blocks, which would take all of L1
+            if (data.targets != NULL and wide_apart(rows, <real> 0)
+                    and count * rows.d * <Py_ssize_t> sizeof(real) <= BATCH_BYTES):
                 look_up(rows, <const real*> data.targets, order, i, min(i + count, n), 1)
             else:
                 prefetch_numbers(<const real*> data.targets, order, i, min(i + count, n))
@@ -309,11 +311,13 @@ def run_epoch(
     by_feature : whether steps move the first layer's weights of their batch's features only, and
         what the others miss is made up for later. For CSR; one step of all rows is always dense.
     gradient : ndarray like theta, or None
-        Of the mean loss of all rows, who has it already and takes one step; the sums are then zero.
+        Of the mean loss of all rows, who has it already and takes one step; `order` is then any
+        row, and the sums are zero.
     coming : int32 array like order, or None
-        A row for each place of `order`, for which memory is asked at that place's step, long before
-        the row's own; by sgd's steps of one dense row only, at one rate, with one output and
-        neither momentum, L1, an average nor a limit of the norm. It changes no number.
+        A row for each place of `order`, for which memory is asked at that place's step, and its
+        page looked up before, long before the row's own step; by sgd's steps of one dense row only,
+        at one rate, with one output and neither momentum, L1, an average nor a limit of the norm.
+        It changes no number.
     """
     cdef Py_ssize_t n = order.shape[0], n_steps
     cdef const double[:, ::1] table

@@ -78,9 +78,9 @@ cdef inline void look_up(
     const Rows* rows, const real* of_rows, const int32_t* order, Py_ssize_t at, Py_ssize_t end,
     Py_ssize_t pace
 ) noexcept nogil:
-    """Asks for the first line of every pace-th row from place `at` to `end`, and for its number. A
-    line of a page that was not used lately waits until the page's address is looked up, and with it
-    the steps: asked for in one go, pages are looked up side by side."""
+    """Asks for the first line of every pace-th row from place `at` to `end`, and for its entry of
+    of_rows. A line of a page that was not used lately waits until the page's address is found, and
+    with it the steps: asked for in one go, several are looked up side by side."""
     while at < end:
         skopt_prefetch(<const real*> rows.values + order[at] * rows.d)
         skopt_prefetch(of_rows + order[at])

@@ -29,8 +29,8 @@ cdef enum:
     # Rows are asked for so far ahead that they are still in the first cache when they are needed.
     NEAREST = 4
     AHEAD_BYTES = 16384
-    # Of rows a window ahead, which lie side by side, in blocks of at least so many, one is asked
-    # for in so many bytes.
+    # Pages of the next window are looked up for one row in so many bytes, and at least one in each
+    # block, which has PACE_MOST rows or more (BLOCK in _order.py).
     PACE_MOST = 8
     PACE_BYTES = 1024
 
@@ -234,7 +234,7 @@ cdef inline double rows_ahead(
     cdef Py_ssize_t s = start, j, row, first, last, vectors = padded.vectors
     cdef Py_ssize_t width = elements(vectors, <real> 0)
     cdef double total = 0
-    cdef real step, label, move, slope, known, z, b = 0, of_ones = 1 if bias != NULL else 0
+    cdef real step, rate, label, move, slope, z, z_before, b = 0, of_ones = 1 if bias != NULL else 0
     cdef real told[AT_ONCE]
     cdef LogLosses summed
     # without weights the log losses are summed as the steps are made
@@ -255,7 +255,8 @@ cdef inline double rows_ahead(
     cdef Py_ssize_t size = rows.d * <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t ahead = max(NEAREST, min(ROWS_AHEAD, AHEAD_BYTES // max(size, 1)))
     cdef bint apart = wide_apart(rows, <real> 0)
-    cdef Py_ssize_t pace = 1
+    cdef Py_ssize_t pace = (
+        1 if coming == NULL else max(1, min(PACE_MOST, PACE_BYTES // max(size, 1))))
     cdef Py_ssize_t last_place = n - 1, last_row = stop - 1
     # the last row beyond whose end so much of X follows that it can be read in whole vectors
     cdef Py_ssize_t last_whole = rows.n - (width + rows.d - 1) // rows.d if rows.d else -1
@@ -274,8 +275,6 @@ cdef inline double rows_ahead(
         pq[1] += following[j] * a[j]
         a[j] *= factor[j]
     eta *= scale
-    if coming != NULL:
-        pace = max(1, min(PACE_MOST, PACE_BYTES // max(size, 1)))
     while s < stop:
         last = min(s + AT_ONCE, stop)
         first = s
@@ -289,20 +288,23 @@ cdef inline double rows_ahead(
                 told[s - first] = z
             row = order[s]
             label = targets[row]
-            # of the gradient, slope - known, what can be known before the loss
-            if a_loss is int8_t:
-                slope, known = chance_alone(z, label, NULL if telling else &summed), label
-            else:
-                slope, known = gradient_alone(code, label, z, param, NULL), 0
-            step = eta
+            rate = eta
             if weights != NULL:
-                step *= weights[row]
+                rate *= weights[row]
                 prefetch_number(weights, order, s, n)
-            # Held, as the compiler would make one product of two, of the factor that is waited for.
-            # The intercept is a column of ones.
-            move = step * (pq[1] + of_ones)
-            z = vheld((pq[0] + b) + known * move) - slope * move
-            step = vheld(step * slope) - step * known
+            # the intercept is a column of ones
+            move = rate * (pq[1] + of_ones)
+            z_before, z = z, pq[0] + b
+            if a_loss is int8_t:
+                # What the label adds is known before the slope. Held, or of the difference of two
+                # products the compiler makes one, of the factor that is waited for.
+                slope = chance_alone(z_before, label, NULL if telling else &summed)
+                z = vheld(z + label * move) - slope * move
+                slope -= label
+            else:
+                slope = gradient_alone(code, label, z_before, param, NULL)
+                z -= slope * move
+            step = rate * slope
             b -= step * of_ones
             # in the last two steps some row, for a product that nothing needs
             row = order[min(s + 2, last_row)]

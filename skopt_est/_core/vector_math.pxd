@@ -388,7 +388,8 @@ cdef inline real vexp1(real x, real* above) noexcept nogil:
 
 
 cdef inline real vheld(real x) noexcept nogil:
-    """x, made here and now: for the compiler, not for the processor, which waits for nothing."""
+    """x, which the compiler takes as it is: what it was made of isn't regrouped with what uses it
+    (nothing of the kind where there is no VM_HOLD)."""
     if real is float:
         return vm_heldf(x)
     else:
