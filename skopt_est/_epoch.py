@@ -27,6 +27,7 @@ ROWS_AT_ONCE = 1 << 16
 eighth of so many; four times so many where something is done or drawn after each call (absent
 features, masks of dropout); never fewer than a sixteenth of all or, by feature, than columns."""
 ANY_ROW = np.zeros(1, np.int32)
+ANY_ROW.setflags(write=False)
 """For a step whose gradient is there already."""
 ASK_EARLY_BYTES = 2048
 """Rows up to so long are asked for a window ahead by plain sgd's steps of one row; longer ones were
@@ -161,10 +162,10 @@ class Passes:
         objective, settings = self.objective, self.settings
         rows = objective.rows
         size = self.steps_at_once * settings.batch_size
-        # One batch of all rows is summed in their own order.
         parts: Iterable[tuple[Rows, Array | None]]
         if self.full_pass is not None:
             parts = ((rows, None),)
+        # One batch of all rows is summed in their own order.
         elif settings.shuffle and self.n_batches > 1:
             parts = visiting_order(
                 rows, objective.data.d, self.state.rng, size, settings.batch_size, self.asks_early

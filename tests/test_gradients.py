@@ -191,6 +191,32 @@ def test_rows_that_only_seem_to_follow_one_another(engine, d, dtype):
         np.testing.assert_array_equal(grads[0], grads[1])
 
 
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("d", [3, 20, 28, 100, 300])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_side_by_side_are_summed_like_others(engine, d, dtype, centred):
+    """Those of a block are one loop; where rows are left out they are taken four by four."""
+    rng = np.random.default_rng(d)
+    n = 3000
+    X, Y = (rng.standard_normal((n, columns)).astype(dtype) for columns in (d, 1))
+    theta = rng.standard_normal(d + 1).astype(dtype)
+    network, code = engine.Network((d, 1)), engine.LOSS_CODES["squared_error"]
+    units = {"inv_scale": rng.uniform(0.5, 2, d).astype(dtype)}
+    if centred:
+        units["shift"] = rng.standard_normal(d).astype(dtype)
+    order = np.flatnonzero(np.arange(n) % 5 != 4).astype(np.int32)
+    values, gradients = [], np.empty((2, d + 1), dtype)
+    for rows, some, gradient in (
+        (X, order, gradients[0]),
+        (np.ascontiguousarray(X[order]), None, gradients[1]),
+    ):
+        labels = Y if some is not None else np.ascontiguousarray(Y[order])
+        data = engine.Data(rows, labels, code, **units)
+        values.append(engine.value_and_gradient(data, theta, network, gradient, some))
+    assert values[0] == values[1]
+    np.testing.assert_array_equal(*gradients)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n", [0, 1, 7, 1001])
 def test_penalty_of_weights(n, dtype):

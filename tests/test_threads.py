@@ -177,6 +177,9 @@ def test_arrays_that_the_engine_cannot_fill_or_take_are_refused():
     sums = engine.run_epoch(data, model, scratch, order, 5, one, gradient=given)
     np.testing.assert_array_equal(model.theta, 1 - 0.5 * given)
     np.testing.assert_array_equal(sums, 0)
+    # whatever row stands for all
+    engine.run_epoch(data, model, scratch, order[:1], 5, one, gradient=given)
+    np.testing.assert_array_equal(model.theta, 1 - given)
     for gradient in (np.zeros(3), np.zeros(4, np.float32), np.zeros((4, 1)), np.zeros(8)[::2]):
         with pytest.raises(ValueError, match="gradient must be"):
             engine.run_epoch(data, model, scratch, order, 5, one, gradient=gradient)

@@ -117,9 +117,9 @@ cdef inline Py_ssize_t in_a_run(
     const Rows* rows, const int32_t* order, bint spread, Py_ssize_t start, Py_ssize_t count,
     Py_ssize_t width, Py_ssize_t at, Py_ssize_t end,
 ) noexcept nogil:
-    """How many GROUPs from row `start` on can be taken in one go: they lie side by side, the next
-    row of X is there to be read into, and if `spread` so are those to be asked for, from row `at`
-    to `end`, FOUR_LATER a GROUP."""
+    """How many GROUPs from row `start` on can be taken in one go: they lie side by side, so much of
+    X follows that they can be read in whole vectors, `width` elements each, and if `spread` there
+    are rows to be asked for, from row `at` to `end`, FOUR_LATER a GROUP."""
     cdef Py_ssize_t to_edge
     if order != NULL or rows.d == 0:
         return 0
@@ -162,7 +162,7 @@ cdef inline void dense_forward(
         dots_run(<const real*> rows.values + start * rows.d, rows.d, i // GROUP, columns.width,
                  shift, scaled, intercept,
                  <const char*> rows.values + (ahead if spread else start) * size,
-                 FOUR_LATER * size if spread else 0, FOUR_LATER * CACHE_LINE, z)
+                 FOUR_LATER * size if spread else 0, FOUR_LATER * CACHE_LINE if spread else 0, z)
     while i < count:
         for j in range(GROUP if order != NULL and not spread else 0):
             prefetch(rows, order, start + i + j, n, <real> 0)
@@ -186,7 +186,9 @@ cdef inline void dense_backward(
     cdef const char* later[FOUR_LATER]
     cdef real back
     cdef Py_ssize_t i, j, pace, size = rows.d * <Py_ssize_t> sizeof(real)
-    cdef Py_ssize_t ahead = next_block(start, count), end = min(ahead + count, n)
+    cdef Py_ssize_t following = next_block(start, count), end = min(following + count, n)
+    # those before were asked for in the forward pass
+    cdef Py_ssize_t ahead = following + (count + GROUP - 1) // GROUP * FOUR_LATER
     cdef bint spread = spread_out(order, size)
     cdef bint fetch = order == NULL and not spread and size < LONG_ROW
     memset(sum, 0, columns.width * sizeof(real))
@@ -194,19 +196,19 @@ cdef inline void dense_backward(
     while i % GROUP:
         z[i] = 0
         i += 1
-    j = ahead + (count + 3) // 4 * 2
     i = 0
     if not fetch:
-        i = GROUP * in_a_run(rows, order, spread, start, count, columns.width, j, end)
+        i = GROUP * in_a_run(rows, order, spread, start, count, columns.width, ahead, end)
     if i:
         back_run(<const real*> rows.values + start * rows.d, rows.d, i // GROUP, columns.width,
-                 shift, z, <const char*> rows.values + (j if spread else start) * size,
-                 FOUR_LATER * size if spread else 0, FOUR_LATER * CACHE_LINE, sum)
+                 shift, z, <const char*> rows.values + (ahead if spread else start) * size,
+                 FOUR_LATER * size if spread else 0, FOUR_LATER * CACHE_LINE if spread else 0,
+                 sum)
     while i < count:
         if fetch:
             ask_for(rows, start + count + i, n, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
-        pace = ask_later(rows, order, spread, ahead + (count + i + 3) // 4 * 2, end, x, later)
+        pace = ask_later(rows, order, spread, ahead + i // 2, end, x, later)
         four_back(x, columns.width, shift, z + i, later, pace, sum)
         i += GROUP
     for j in range(rows.d):

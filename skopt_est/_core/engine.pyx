@@ -166,9 +166,9 @@ cdef inline void _accumulate(
     if in_place:
         if order != NULL:
             i = next_block(start, count)
-            # not of a full pass's blocks, which would take all of L1
-            if (data.targets != NULL and wide_apart(rows, <real> 0)
-                    and count * rows.d * <Py_ssize_t> sizeof(real) <= BATCH_BYTES):
+            # a full pass's blocks have more rows, whose lines would take all of L1
+            if (data.targets != NULL and count <= scratch.batch_rows
+                    and wide_apart(rows, <real> 0)):
                 look_up(rows, <const real*> data.targets, order, i, min(i + count, n), 1)
             else:
                 prefetch_numbers(<const real*> data.targets, order, i, min(i + count, n))

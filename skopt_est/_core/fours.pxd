@@ -9,17 +9,17 @@ cdef extern from *:
     r"""
     /* four_dots: sums <- the products of four rows, shifted if `centred`, with w, plus start.
      * four_back: sum += the rows, so shifted, times z.
-     * fours_dots_run, fours_back_run: the same for so many fours of rows that lie one after the
-     * other from x on, each of `step` elements; from four to four `later`, of which the second
-     * address is a line beyond, goes on by so many bytes.
+     * fours_dots_run, fours_back_run: the same for `count` fours of rows that lie one after the
+     * other from x on, each of `step` elements. `later`, and the line after it, goes on by
+     * `goes_on` bytes from four to four.
      * fours_column: z (m,) <- rows a (m, d) w + start, four at a time. A last vector of each row
      * overlaps the one before, where w counts as zero, so that no row reads another one; an
      * infinity there makes NaN. d: a vector, at least.
      * `width` elements are whole vectors. shift: NULL without one. later: addresses from which on a
      * line is asked for every `pace` bytes, for each line of a row.
      *
-     * Whether there is something to ask for must not decide which instructions run: another loop,
-     * whose sums the compiler orders in another way, would have other bits. */
+     * What is asked for, and whether rows are taken in a run, must not decide about bits: TILE_KEEP
+     * holds the order of all sums, so that it is one in each of these loops. */
     #define FOUR_LATER 2
     #if defined(__AVX512F__)
     #define FOUR_ASKED 0 /* there nothing is asked for in this way: see rows.pxd */
@@ -31,7 +31,7 @@ cdef extern from *:
         { TILE_UNROLL for (int k = 0; k < FOUR_ASKED; k++) \
             skopt_prefetch(later[k] + asked); \
           asked += pace; }
-    #define FOUR_RUN(T, step, later, function) \
+    #define FOUR_RUN(T, function) \
         for (ptrdiff_t i = 0; i < count; i++) { \
             const T *rows[4] = {x, x + step, x + 2 * step, x + 3 * step}; \
             const char *lines[FOUR_LATER] = {later, later + 64}; \
@@ -40,19 +40,6 @@ cdef extern from *:
             later += goes_on; \
         }
     #if TILE_BYTES == 0
-    #define FOUR_RUNS(T, F) \
-    TILE_INLINE void fours_dots_run##F( \
-            const T *x, ptrdiff_t step, ptrdiff_t count, ptrdiff_t width, const T *shift, \
-            const T *w, T start, const char *later, ptrdiff_t goes_on, ptrdiff_t pace, T *sums) { \
-        FOUR_RUN(T, step, later, fours_dots##F( \
-            rows, width, shift, w, start, lines, pace, sums + 4 * i)) \
-    } \
-    TILE_INLINE void fours_back_run##F( \
-            const T *x, ptrdiff_t step, ptrdiff_t count, ptrdiff_t width, const T *shift, \
-            const T *z, const char *later, ptrdiff_t goes_on, ptrdiff_t pace, T *sum) { \
-        FOUR_RUN(T, step, later, fours_back##F( \
-            rows, width, shift, z + 4 * i, lines, pace, sum)) \
-    }
     #define FOUR_FUNCTIONS(T, F) \
     TILE_INLINE void fours_dots##F( \
             const T **x, ptrdiff_t width, const T *shift, const T *w, T start, \
@@ -75,7 +62,18 @@ cdef extern from *:
                 (z[2] * (x[2][j] - mean) + z[3] * (x[3][j] - mean)); \
         } \
     } \
-    FOUR_RUNS(T, F) \
+    TILE_INLINE void fours_dots_run##F( \
+            const T *x, ptrdiff_t step, ptrdiff_t count, ptrdiff_t width, const T *shift, \
+            const T *w, T start, const char *later, ptrdiff_t goes_on, ptrdiff_t pace, T *sums) { \
+        FOUR_RUN(T, fours_dots##F( \
+            rows, width, shift, w, start, lines, pace, sums + 4 * i)) \
+    } \
+    TILE_INLINE void fours_back_run##F( \
+            const T *x, ptrdiff_t step, ptrdiff_t count, ptrdiff_t width, const T *shift, \
+            const T *z, const char *later, ptrdiff_t goes_on, ptrdiff_t pace, T *sum) { \
+        FOUR_RUN(T, fours_back##F( \
+            rows, width, shift, z + 4 * i, lines, pace, sum)) \
+    } \
     TILE_INLINE void fours_column##F( \
             const T *rows, ptrdiff_t m, ptrdiff_t d, const T *w, T start, T *z) { \
         for (ptrdiff_t i = 0; i < m; i++) { \
@@ -169,16 +167,19 @@ cdef extern from *:
         q = FOUR_HALVE(f, q, s); \
         p = FOUR_HALVE(f, p, q); \
         FOUR_FOLDf(p) \
+        TILE_KEEP(p); \
         p = FOUR_SUM(start, p); \
         FOUR_STORE(float, f, to, p)
     #define FOUR_SUMS(to, start) \
         p = FOUR_HALVE(, p, q); \
         r = FOUR_HALVE(, r, s); \
         if (TILE_BYTES == 16) { \
+            TILE_KEEP(r); \
             r = FOUR_SUM(start, r); \
             memcpy((to) + 2, &r, 2 * sizeof(double)); \
         } \
         FOUR_JOIN(p, r) \
+        TILE_KEEP(p); \
         p = FOUR_SUM(start, p); \
         FOUR_STORE(double, , to, p)
     /* Of the sum in memory the next rows wait for one addition only. */
@@ -237,10 +238,10 @@ cdef extern from *:
             const T *x, ptrdiff_t step, ptrdiff_t count, ptrdiff_t width, const T *shift, \
             const T *w, T start, const char *later, ptrdiff_t goes_on, ptrdiff_t pace, T *sums) { \
         if (shift != NULL) { \
-            FOUR_RUN(T, step, later, fours_dots_as##F( \
+            FOUR_RUN(T, fours_dots_as##F( \
                 rows, width, shift, w, start, lines, pace, sums + 4 * i, 1)) \
         } else { \
-            FOUR_RUN(T, step, later, fours_dots_as##F( \
+            FOUR_RUN(T, fours_dots_as##F( \
                 rows, width, shift, w, start, lines, pace, sums + 4 * i, 0)) \
         } \
     } \
@@ -248,10 +249,10 @@ cdef extern from *:
             const T *x, ptrdiff_t step, ptrdiff_t count, ptrdiff_t width, const T *shift, \
             const T *z, const char *later, ptrdiff_t goes_on, ptrdiff_t pace, T *sum) { \
         if (shift != NULL) { \
-            FOUR_RUN(T, step, later, fours_back_as##F( \
+            FOUR_RUN(T, fours_back_as##F( \
                 rows, width, shift, z + 4 * i, lines, pace, sum, 1)) \
         } else { \
-            FOUR_RUN(T, step, later, fours_back_as##F( \
+            FOUR_RUN(T, fours_back_as##F( \
                 rows, width, shift, z + 4 * i, lines, pace, sum, 0)) \
         } \
     } \

@@ -296,8 +296,8 @@ cdef inline double rows_ahead(
             move = rate * (pq[1] + of_ones)
             z_before, z = z, pq[0] + b
             if a_loss is int8_t:
-                # What the label adds is known before the slope. Held, or of the difference of two
-                # products the compiler makes one, of the factor that is waited for.
+                # What the label adds is known before the slope. Held: else the compiler makes
+                # (label - slope) * move of it, a difference that waits for the slope.
                 slope = chance_alone(z_before, label, NULL if telling else &summed)
                 z = vheld(z + label * move) - slope * move
                 slope -= label
