@@ -71,15 +71,16 @@ def parts(case: str) -> dict:
         ahead = Loops(X.dtype, d, "-DCELLS_AHEAD=2")
         for loops in (*variants, ahead):
             loops.check()
-        return {
-            f"{rule} b1": {
+        limits = {}
+        for rule in epochs_sparse.SOLVERS:
+            cells = [loops.cells(rule, X, y, order)[0] for loops in (*variants, ahead)]
+            if rule != "adam" and (exact := variants[0].exact(rule, X, y, order)):
+                cells.append(exact[0])
+            limits[f"{rule} b1"] = {
                 "gathers": [(loops.sparse(rule, X, y, order)[0], X.nnz) for loops in variants],
-                "cells": [
-                    (loops.cells(rule, X, y, order)[0], X.nnz) for loops in (*variants, ahead)
-                ],
+                "cells": [(call, X.nnz) for call in cells],
             }
-            for rule in epochs_sparse.SOLVERS
-        }
+        return limits
     X, y = problems.dense(n, d, kind[0])
     y = y.astype(X.dtype)
     loops = Loops(kind[0], d)

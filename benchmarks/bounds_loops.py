@@ -1,4 +1,5 @@
-"""The loops of bounds.c, compiled for this processor, and a check of what they compute."""
+"""The loops of bounds.c and bounds_exact.c, compiled for this processor, and a check of what they
+compute."""
 
 import ctypes
 import os
@@ -14,6 +15,7 @@ import numpy as np
 from scipy import sparse
 
 SOURCE = Path(__file__).with_name("bounds.c")
+EXACT = Path(__file__).with_name("bounds_exact.c")
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
 # With its usual start files a library that was made with -ffast-math has the whole process round
 # small numbers to zero, ours and scikit-learn's too.
@@ -22,6 +24,7 @@ if platform.machine() in ("x86_64", "AMD64"):
     FLAGS += ("-mprefer-vector-width=512",)
 ROW_BYTES = 1 << 14  # of the one-row steps: in the first cache beside weights
 RATE = 0.01
+RIDGE = 0.1  # the penalty of a unit of one
 BETAS = 0.9, 0.999
 # What reads a table is as fast as the fastest of these: bytes, for rows as they lie; for rows in
 # an order, rows ahead and bytes of each that are asked for.
@@ -37,17 +40,9 @@ class Loops:
     def __init__(self, dtype, columns: int, *flags: str) -> None:
         self.dtype, self.columns = np.dtype(dtype), columns
         real = {4: "float", 8: "double"}[self.dtype.itemsize]
-        compiler = shutil.which(os.environ.get("CC", "cc"))
-        if compiler is None:
-            sys.exit("bounds: no C compiler: neither $CC nor cc is a program")
-        with tempfile.TemporaryDirectory() as folder:
-            library = Path(folder) / "bounds.so"
-            defined = (f"-DREAL={real}", f"-DCOLUMNS={columns}")
-            command = (compiler, *FLAGS, *flags, *defined, SOURCE, "-o", library, "-lm")
-            done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-            if done.returncode:
-                sys.exit(f"bounds: {compiler} can't compile {SOURCE}:\n{done.stderr}")
-            self.compiled = ctypes.CDLL(str(library))
+        defined = (f"-DREAL={real}", f"-DCOLUMNS={columns}")
+        self.compiled = compiled(SOURCE, *flags, *defined)
+        self.with_penalty = compiled(EXACT, *defined)
         self.real = {4: ctypes.c_float, 8: ctypes.c_double}[self.dtype.itemsize]
         self.compiled.read_through.restype = self.compiled.touch_rows.restype = self.real
         for name in ("sgd_rows", "there_and_back"):
@@ -58,7 +53,8 @@ class Loops:
         """Arrays by their address, whole numbers as long, others as REAL."""
         kinds = {int: ctypes.c_long, float: self.real, type(None): ctypes.c_void_p}
         kinds[np.ndarray] = lambda array: ctypes.c_void_p(array.ctypes.data)
-        return getattr(self.compiled, name)(*(kinds[type(a)](a) for a in arguments))
+        library = self.with_penalty if name.endswith("_exact") else self.compiled
+        return getattr(library, name)(*(kinds[type(a)](a) for a in arguments))
 
     def aligned(self, *shape: int) -> np.ndarray:
         """Ones, from the start of a cache line on."""
@@ -122,6 +118,19 @@ class Loops:
             cells[:, 4] = 0
         return self._epoch(f"{rule}_cells", X, y, order, cells), cells
 
+    def exact(self, rule: str, X, y, order):
+        """The same with the penalty RIDGE of units of one, and nothing that it can do without; None
+        where there is no such loop."""
+        if self.dtype != np.float32 or not hasattr(self.with_penalty, f"{rule}_exact"):
+            return None
+        cells = self.aligned(X.shape[1] + 2, {"sgd": 2, "adagrad": 4}[rule])
+        cells[:, : 2 if rule == "adagrad" else 1] = 0
+        call = partial(
+            *(self, f"{rule}_exact", X.data, X.indices, X.indptr, y, order, len(order), RATE),
+            *(RIDGE, cells),
+        )
+        return call, cells[: X.shape[1]]
+
     def _epoch(self, name: str, X, y, order, cells):
         return partial(self, name, X.data, X.indices, X.indptr, y, order, len(order), RATE, cells)
 
@@ -166,10 +175,36 @@ class Loops:
                     catch_up(cells)
                 dense, waits = rows.toarray(), loop == self.sparse
                 results.append((cells[:, 0], textbook(rule, dense, labels, order, waits=waits)))
+            if rule != "adam" and (exact := self.exact(rule, rows, labels, order)):
+                exact[0]()
+                shrunk = textbook(rule, dense, labels, order, ridge=RIDGE)
+                results.append((weights(rule, exact[1], n), shrunk))
         tolerance = 1e3 * np.finfo(self.dtype).eps
         for found, expected in results:
             size = np.abs(expected).max()
             np.testing.assert_allclose(found, expected, tolerance, tolerance * size)
+
+
+def compiled(source: Path, *flags: str) -> ctypes.CDLL:
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if compiler is None:
+        sys.exit("bounds: no C compiler: neither $CC nor cc is a program")
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "bounds.so"
+        command = (compiler, *FLAGS, *flags, source, "-o", library, "-lm")
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            sys.exit(f"bounds: {compiler} can't compile {source}:\n{done.stderr}")
+        return ctypes.CDLL(str(library))
+
+
+def weights(rule: str, cells, steps: int) -> np.ndarray:
+    """Those of the cells of an exact loop after so many steps."""
+    numbers = cells.astype(float).T
+    if rule == "sgd":
+        return numbers[0] / (1 + RATE * RIDGE) ** steps
+    w, last, _, G = numbers
+    return w / (1 + RATE * RIDGE / np.sqrt(G)) ** (steps - last)
 
 
 def catch_up(cells) -> None:
@@ -181,9 +216,11 @@ def catch_up(cells) -> None:
             cell[0] -= RATE * m / np.sqrt(v)
 
 
-def textbook(rule: str, X, y, order, *, waits: bool = False) -> np.ndarray:
+def textbook(
+    rule: str, X, y, order, *, waits: bool = False, ridge: float = 0
+) -> np.ndarray:
     """The weights after a step for each of these rows; adagrad's G and adam's v start at one; if
-    adam waits, features stand still that a row lacks."""
+    adam waits, features stand still that a row lacks. ridge: what sgd and adagrad shrink by."""
     w, m, v = np.zeros(X.shape[1]), np.zeros(X.shape[1]), np.ones(X.shape[1])
     for i in order:
         g = (1 / (1 + np.exp(-X[i].astype(float) @ w)) - y[i]) * X[i]
@@ -195,6 +232,8 @@ def textbook(rule: str, X, y, order, *, waits: bool = False) -> np.ndarray:
         elif rule == "adagrad":
             v += g * g
             w -= RATE * g / np.sqrt(v)
+            w /= 1 + RATE * ridge / np.sqrt(v)
         else:
             w -= RATE * g
+            w /= 1 + RATE * ridge
     return w

@@ -21,13 +21,18 @@ cdef double _sum_rates(
 ) noexcept nogil:
     """Sums of the rates of the steps before each, and of their squares. Returns the rate if it is
     that of all steps, else -1."""
-    cdef Py_ssize_t s
+    cdef Py_ssize_t s = 0, n = coefficients.shape[0]
     cdef double rate, first = coefficients[0, 0]
-    cdef bint constant = True
+    while s < n and coefficients[s, 0] == first:
+        s += 1
+    if s == n:
+        for s in range(n + 1):
+            sums[s] = s * first
+            square_sums[s] = s * (first * first)
+        return first
     sums[0] = square_sums[0] = 0
-    for s in range(coefficients.shape[0]):
+    for s in range(n):
         rate = coefficients[s, 0]
-        constant &= rate == first
         sums[s + 1] = sums[s] + rate
         square_sums[s + 1] = square_sums[s] + rate * rate
-    return first if constant else -1
+    return -1

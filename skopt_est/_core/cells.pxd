@@ -2,12 +2,13 @@
 # a step fetches one place a feature; a batch's features are brought side by side for the
 # arithmetic: first the steps that they missed (absent.pxd), then their own.
 from libc.math cimport M_LOG2E, fabs, log1p
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.lazy cimport Steps
 from skopt_est._core.losses cimport gradient_alone
-from skopt_est._core.memory cimport skopt_ahead, skopt_ask_rest, skopt_prefetch
+from skopt_est._core.memory cimport skopt_ahead, skopt_ask_all, skopt_prefetch
+from skopt_est._core.places cimport list_all
 from skopt_est._core.plain cimport backward_plain, forward_plain
 from skopt_est._core.plain_adam cimport backward_adam, forward_adam, plain_absent, plain_adam
 from skopt_est._core.quads cimport QUAD_LANES, put_quads, take_quads, whole_lanes
@@ -28,6 +29,8 @@ cdef enum:
     QUAD = 4
     QUADS_MOST = 3
     MOST_STEPS = 1 << 24        # the number of steps is exact in single precision
+    CELLS_AHEAD = 2             # the row whose cells are asked for
+    LISTS = 4                   # of places: more than CELLS_AHEAD, a power of two
 
 
 cdef struct Cells:
@@ -36,11 +39,13 @@ cdef struct Cells:
     Py_ssize_t n_changing       # quads that a step changes
     Py_ssize_t n_slots
     int32_t empty               # the feature of a cell of zeros; the next is written, never read
-    # sgd and adagrad at a constant rate, without momentum and L1: see plain.pxd
-    bint plain
+    # One row a step, without L1: sgd and adagrad at a constant rate, without momentum (plain.pxd),
+    # Adam (plain_adam.pxd)
+    bint plain, plain_adam
     double ridge
-    # Adam without L1, one row a step: see plain_adam.pxd
-    bint plain_adam
+    int shift                   # a cell takes 1 << shift bytes
+    uint32_t* places            # LISTS of so many, of rows one after the other: see places.pxd
+    Py_ssize_t most
     double log_ratio, log_decay_1, log_decay_2      # to base 2
     bint ratio_is_decays        # that of the moments' decays, the second's by its root
     void* columns[QUADS_MOST * QUAD]    # where the numbers of a cell go
@@ -95,33 +100,57 @@ cdef inline void step_listed(
         prox(<real*> a.w, D, <const real*> a.l1, <const real*> a.l2, n)
 
 
+cdef inline uint32_t* places_of(const Cells* cells, Py_ssize_t s) noexcept nogil:
+    """Those of the row of step s."""
+    return cells.places + (s & (LISTS - 1)) * cells.most
+
+
+cdef inline void list_first(
+    const Rows* rows, const int32_t* order, Py_ssize_t n_steps, const Cells* cells, real like
+) noexcept nogil:
+    """The places of the first rows, which no step before them lists."""
+    cdef const int32_t* features = rows.indices
+    cdef skopt_ahead ahead
+    cdef Py_ssize_t s
+    ahead.index = ahead.value = NULL
+    ahead.entries = 0
+    for s in range(min(CELLS_AHEAD, n_steps)):
+        ahead.feature = features + rows.indptr[order[s]]
+        ahead.last_feature = features + rows.indptr[order[s] + 1]
+        ahead.place = places_of(cells, s)
+        list_all(&ahead, <const real*> cells.table, cells.shift, cells.empty)
+
+
 cdef inline void look_ahead(
     skopt_ahead* ahead, const Rows* rows, const int32_t* order, Py_ssize_t s, Py_ssize_t n_steps,
-    const real* targets,
+    const real* targets, const Cells* cells,
 ) noexcept nogil:
-    """What is to be asked for in step s: the cells of the row after next, and the entries of the
-    row ROWS_AHEAD steps on, the first ones of a long row. Its target, and where the entries of a
-    later row lie, are asked for here."""
+    """What is to be asked for in step s: the cells of the row CELLS_AHEAD steps on, whose places
+    are listed if any are, and the entries of the row ROWS_AHEAD steps on, the first ones of a long
+    row. Its target, and where the entries of a later row lie, are asked for here."""
     cdef const real* values = <const real*> rows.values
-    cdef int64_t first, last
+    cdef int64_t first
     cdef Py_ssize_t row
     ahead.feature = ahead.last_feature = NULL
-    ahead.index = ahead.last_index = ahead.value = ahead.last_value = NULL
-    if s + 2 < n_steps:
-        row = order[s + 2]
+    ahead.place = NULL
+    ahead.index = ahead.value = NULL
+    ahead.entries = 0
+    if s + CELLS_AHEAD < n_steps:
+        row = order[s + CELLS_AHEAD]
         ahead.feature = rows.indices + rows.indptr[row]
         ahead.last_feature = rows.indices + rows.indptr[row + 1]
+        if cells.places != NULL:
+            ahead.place = places_of(cells, s + CELLS_AHEAD)
     if s + 2 * ROWS_AHEAD < n_steps:
         skopt_prefetch(rows.indptr + order[s + 2 * ROWS_AHEAD])
     if s + ROWS_AHEAD < n_steps:
         row = order[s + ROWS_AHEAD]
         skopt_prefetch(targets + row)
         first = rows.indptr[row]
-        last = min(rows.indptr[row + 1], first + PREFETCH_BYTES // <Py_ssize_t> sizeof(int32_t))
-        ahead.index = of_line(rows.indices + first)
-        ahead.last_index = <const char*> (rows.indices + last)
-        ahead.value = of_line(values + first)
-        ahead.last_value = <const char*> (values + last)
+        ahead.index, ahead.value = of_line(rows.indices + first), of_line(values + first)
+        ahead.entries = min(4 * (rows.indptr[row + 1] - first), PREFETCH_BYTES) + max(
+            <const char*> (rows.indices + first) - ahead.index,
+            (<const char*> (values + first) - ahead.value) * 4 // <Py_ssize_t> sizeof(real))
 
 
 cdef inline const char* of_line(const void* address) noexcept nogil:
@@ -147,9 +176,9 @@ cdef inline void plain_rows(
     """Steps first, ..., stop - 1 where the cells are plain, and what was predicted in them."""
     cdef real* table = <real*> cells.table
     cdef const real* values = <const real*> rows.values
-    cdef const int32_t* features
+    cdef const uint32_t* places
     cdef int32_t empty = cells.empty
-    cdef real eta = <real> steps.constant_rate, ridge = eta * <real> cells.ridge
+    cdef real eta = <real> steps.constant_rate, ridge = <real> (steps.constant_rate * cells.ridge)
     cdef real eps = <real> h.epsilon, z, gradient, now, D, intercept = 0
     cdef Py_ssize_t s, row, n
     cdef int64_t at
@@ -160,16 +189,14 @@ cdef inline void plain_rows(
         row = order[s]
         at = rows.indptr[row]
         n = <Py_ssize_t> (rows.indptr[row + 1] - at)
-        features = rows.indices + at
+        places = places_of(cells, s)
         now = <real> s
-        look_ahead(&ahead, rows, order, s, n_steps, targets)
+        look_ahead(&ahead, rows, order, s, n_steps, targets, cells)
         z = intercept + forward_plain(
-            table, features, values + at, n, empty, adagrad, now, ridge, eps, parts, &ahead)
+            table, places, values + at, n, empty, adagrad, now, ridge, eps, parts, &ahead)
         told[s - first] = z
         gradient = slope(loss, targets, weights, row, z, param, scale)
-        backward_plain(
-            table, features, n, empty + 1, adagrad, now, gradient, eta, eps, parts, &ahead)
-        skopt_ask_rest(&ahead, table, QUAD * sizeof(real), sizeof(real))
+        backward_plain(table, places, n, adagrad, now, gradient, eta, eps, parts)
         if bias != NULL:
             # whose rate is that of all steps: the one at hand would have to be waited for
             if adagrad:
@@ -201,8 +228,8 @@ cdef inline real row_step(
     whole = whole_lanes(n)
     features = rows.indices + first
     take_cells(cells, features, n, now)
-    look_ahead(&ahead, rows, order, s, n_steps, targets)
-    skopt_ask_rest(&ahead, cells.table, cells.width * sizeof(real), sizeof(real))
+    look_ahead(&ahead, rows, order, s, n_steps, targets, cells)
+    skopt_ask_all(&ahead, cells.table, cells.width * sizeof(real), sizeof(real))
     if steps.moves_without_gradient:
         bring_up(a, n, s, h, steps, now)
     take_row(rows, first, n, <const real*> a.inv_scale, g)
@@ -265,22 +292,22 @@ cdef inline bint adam_step(
     plain_absent* absent, real* told,
 ) noexcept nogil:
     """`row_step` of Adam without L1, if all of the row's features have a closed form; else False,
-    and nothing is done."""
+    and nothing is done but what is for later rows."""
     cdef real* table = <real*> cells.table
     cdef real* parts = <real*> a.parts
     cdef real* slots[N_SLOTS_MAX]
     cdef const double* c = steps.coefficients + s * steps.stride
     cdef Py_ssize_t row = order[s], n, i
     cdef int64_t first = rows.indptr[row]
-    cdef const int32_t* features = rows.indices + first
+    cdef const uint32_t* places = places_of(cells, s)
     cdef real z = 0, gradient
     cdef plain_adam step
     cdef skopt_ahead ahead
-    look_ahead(&ahead, rows, order, s, n_steps, targets)
+    look_ahead(&ahead, rows, order, s, n_steps, targets, cells)
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
     missed(absent, s, h, steps, cells, param)
-    if not forward_adam(table, features, <const real*> rows.values + first, n, cells.empty,
-                        absent, parts, &z, &ahead):
+    if not forward_adam(table, places, <const real*> rows.values + first, n, cells.empty, absent,
+                        parts, &z, &ahead):
         return False
     if bias != NULL:
         z += bias[0]
@@ -288,9 +315,7 @@ cdef inline bint adam_step(
     step.beta_1, step.beta_2, step.eps, step.tiny = h.beta_1, h.beta_2, h.epsilon, tiny(param)
     step.tail = steps.tail[s + 1]
     step.eta, step.eta_m, step.root = c[0], c[1], c[2]
-    backward_adam(table, features, n, cells.empty + 1, <real> (s + 1), gradient, &step, parts,
-                  &ahead)
-    skopt_ask_rest(&ahead, table, 2 * QUAD * sizeof(real), sizeof(real))
+    backward_adam(table, places, n, <real> (s + 1), gradient, &step, parts)
     if bias != NULL:
         for i in range(N_SLOTS_MAX):
             slots[i] = bias_slots + i * stride if i < cells.n_slots else NULL

@@ -13,25 +13,22 @@ cdef Py_ssize_t _most_entries(
     return most
 
 
-cdef double _ridge(
-    const real* l2, const real* inv_scale, Py_ssize_t d
-) noexcept nogil:
+cdef double _ridge(const real* l2, const real* inv_scale, Py_ssize_t d) noexcept nogil:
     """The number that l2 is, times inv_scale squared; -1 if there is none."""
-    cdef double most = 0, square, ridge, error
-    cdef Py_ssize_t j, at = 0
-    cdef bint alike = True
-    for j in range(d):
-        if l2[j] > most:
-            most, at = l2[j], j
-    square = <double> inv_scale[at] * inv_scale[at] if inv_scale != NULL else 1
-    ridge = most / square
-    if not (ridge < 1e30 and most < 1e30):
+    cdef real most = 1e30, error = 1e-6 if real is float else 1e-14     # of rounding
+    cdef real ridge, square
+    cdef int32_t odd = 0
+    cdef Py_ssize_t j = 0
+    while j < d - 1 and l2[j] == 0:
+        j += 1
+    square = inv_scale[j] * inv_scale[j] if inv_scale != NULL else 1
+    ridge = l2[j] / square
+    if not ridge < most:
         return -1
-    error = 1e-6 if real is float else 1e-14    # of rounding inv_scale and l2
     for j in range(d):
-        square = <double> inv_scale[j] * inv_scale[j] if inv_scale != NULL else 1
-        alike &= fabs(l2[j] - ridge * square) <= error * l2[j]
-    return ridge if alike else -1
+        square = inv_scale[j] * inv_scale[j] if inv_scale != NULL else 1
+        odd |= not (fabs(l2[j] - ridge * square) <= error * l2[j] and l2[j] < most)
+    return -1 if odd else ridge
 
 
 cdef double _log2(double decay) noexcept nogil:
@@ -62,13 +59,16 @@ cdef int _cells_epoch(
     cdef bint plain
     cdef real told[AT_ONCE]
     memset(&absent, 0, sizeof(absent))
+    memset(&cells, 0, sizeof(cells))
     cells.n_slots, cells.empty = model.n_slots, <int32_t> d
-    plain = PLAIN and batch_size == 1 and not model.lasso and d < INT32_MAX
+    # whose places are listed in 32 bits
+    plain = (
+        PLAIN and batch_size == 1 and not model.lasso
+        and d < <Py_ssize_t> UINT32_MAX // (2 * QUAD * <Py_ssize_t> sizeof(real)) - 64)
     cells.plain = (
         plain and steps.constant_rate >= 0
         and (h.code == ADAGRAD or h.code == SGD and h.momentum == 0)
         and model.n_slots == (h.code == ADAGRAD))
-    cells.ridge = 0
     if cells.plain and h.code == ADAGRAD:
         cells.ridge = _ridge(l2, inv_scale, d)
         cells.plain = cells.ridge >= 0
@@ -87,17 +87,27 @@ cdef int _cells_epoch(
         cells.n_quads = 1 + (cells.n_slots + model.lasso + QUAD - 1) // QUAD
     # so that no cell lies in more cache lines than it has to
     cells.width = QUAD * (cells.n_quads if cells.n_quads < 3 else 4)
+    plain = cells.plain or cells.plain_adam
+    while (1 << cells.shift) < cells.width * <Py_ssize_t> sizeof(real):
+        cells.shift += 1
     m = whole_lanes(max(CHUNK, data.fullest if batch_size == 1 else min(
         d, _most_entries(rows, order, n, batch_size))))
     # Not whole pages apart, as a load waits for a store to the same place of another page.
     m += CACHE_LINE // sizeof(real)
     with gil:
-        table = np.empty((d + 2) * cells.width + CACHE_LINE // sizeof(real), model.theta.dtype)
+        # a feature of zeros, one that nothing reads, and those that plain.pxd fills with the last
+        table = np.empty(
+            (d + 2 + QUAD_LANES) * cells.width + CACHE_LINE // sizeof(real), model.theta.dtype)
+        of_rows = np.empty(LISTS * m if plain else 0, np.uint32)
         listed = np.zeros((23 + N_SLOTS_MAX, m), model.theta.dtype)
         lists = np.empty(m, np.int32)
         places = np.zeros(0 if batch_size == 1 else d, np.int32)
         cells.table, part = _address(table), <real*> _address(listed)
         features, place = <int32_t*> _address(lists), <int32_t*> _address(places)
+        cells.places = <uint32_t*> _address(of_rows)
+    cells.most = m
+    if not plain:
+        cells.places = NULL
     cells.table = <char*> cells.table + (-<size_t> cells.table) % CACHE_LINE
     a.w, a.last, a.inv_scale, a.l2 = part, part + m, part + 2 * m, part + 3 * m
     a.l1, a.g, a.D, a.away = part + 4 * m, part + 5 * m, part + 6 * m, part + 7 * m
@@ -120,6 +130,8 @@ cdef int _cells_epoch(
         (<real*> a.tail)[i] = <real> steps.tail[0]
     _fill_cells(&cells, d, h, &a, features, theta, slots, inv_scale, l1, l2,
                 <real> steps.constant_rate)
+    if plain:
+        list_first(rows, order, n_steps, &cells, param)
     while s < n_steps:
         stop = min(s + AT_ONCE, n_steps) if batch_size == 1 else s + 1
         if cells.plain and h.code == ADAGRAD:
@@ -217,13 +229,12 @@ cdef void _fill_cells(
 ) noexcept nogil:
     cdef Py_ssize_t first = 0, n, i, m
     cdef real one = 1
-    cdef const real* fourth = l2
+    if cells.plain and h.code == ADAGRAD:
+        fill_plain(<real*> cells.table, <int32_t> d, theta, inv_scale, slots[0], rate, True)
+    elif cells.plain:
+        fill_plain(<real*> cells.table, <int32_t> d, theta, inv_scale, l2, rate, False)
     memset(<real*> cells.table + d * cells.width, 0, cells.width * sizeof(real))
     if cells.plain:
-        if h.code == ADAGRAD:
-            fourth = slots[0]
-        fill_plain(<real*> cells.table, <int32_t> d, theta, inv_scale, fourth, rate,
-                   h.code == ADAGRAD)
         return
     memset(a.last, 0, CHUNK * sizeof(real))
     while first < d:

@@ -11,7 +11,7 @@ from cpython.buffer cimport (
 )
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport fabs, isfinite, log2
-from libc.stdint cimport INT32_MAX, int8_t, int32_t, int64_t, uint64_t
+from libc.stdint cimport UINT32_MAX, int8_t, int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from skopt_est._core.activations cimport (
@@ -19,8 +19,8 @@ from skopt_est._core.activations cimport (
 )
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.cells cimport (
-    MOST_STEPS, QUAD, QUADS_MOST, Cells, adam_step, list_features, missed, plain_rows,
-    put_cells, row_step, step_listed, take_cells,
+    LISTS, MOST_STEPS, QUAD, QUADS_MOST, Cells, adam_step, list_features, list_first, missed,
+    plain_rows, put_cells, row_step, step_listed, take_cells,
 )
 from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward, next_block
 from skopt_est._core.dropout cimport Drop, drop_from, set_drop
@@ -32,10 +32,11 @@ from skopt_est._core.losses cimport (
     ABSOLUTE_ERROR, AT_ONCE, GAMMA, HUBER, LOG_LOSS_BINARY, LOG_LOSS_MULTINOMIAL, POISSON,
     QUANTILE, SQUARED_ERROR, loss_block, losses_told,
 )
-from skopt_est._core.plain cimport PLAIN, arrays_plain, fill_plain
+from skopt_est._core.plain cimport arrays_plain, fill_plain
 from skopt_est._core.plain_adam cimport arrays_adam, plain_absent
+from skopt_est._core.powers cimport PLAIN
 from skopt_est._core.products cimport add_scaled, add_transposed, multiply
-from skopt_est._core.quads cimport whole_lanes
+from skopt_est._core.quads cimport QUAD_LANES, whole_lanes
 from skopt_est._core.random cimport (
     list_rows, mix, mix_windows, next_word as next_random_word, permute,
 )
@@ -56,7 +57,7 @@ from skopt_est._core.steps cimport (
 from skopt_est._core.tiles cimport whole_vectors
 from skopt_est._core.types cimport real
 
-PLAIN_KERNELS = bool(PLAIN)     # of plain.pxd: this compiler can make them
+PLAIN_KERNELS = bool(PLAIN)     # of powers.pxd: this compiler can make them
 ASKS_EARLY = bool(SKOPT_LINE_BY_LINE)   # steps of one row can ask for rows of the next window
 
 # The integer codes exist once, in the enums of losses.pxd, solvers.pxd and activations.pxd.

@@ -1,13 +1,13 @@
-# One step of Adam on a CSR row, without L1, in the vectors of plain.pxd. A feature is the cell of
+# One step of Adam on a CSR row, without L1, in the vectors of powers.pxd. A feature is the cell of
 # cells.pxd, two quads: weight, the number of steps that it has had, inv_scale and L2; the moments m
 # and v, the step size D, and the table `tail` of lazy.pxd at that number. What it missed is made up
 # for as in absent.pxd, its step is that of solvers.pxd; `row_step`, which calls those, is the
 # oracle.
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint32_t
 
 # These for their declarations, which the code below needs before it.
 from skopt_est._core.memory cimport skopt_ahead
-from skopt_est._core.plain cimport PLAIN
+from skopt_est._core.places cimport list_all
 from skopt_est._core.types cimport real
 
 cdef extern from *:
@@ -24,6 +24,8 @@ cdef extern from *:
     /* Of a group of features in parts: weight, value, inv_scale, L2, m, v, D, tail, and the steps
      * that were missed. */
     #define PLAIN_ADAM_PARTS 9
+    #define PLAIN_ADAM_SHIFTf 5
+    #define PLAIN_ADAM_SHIFT 6
     /* all bits but the sign */
     #define PLAIN_UNSIGNEDf 0x7FFFFFFF
     #define PLAIN_UNSIGNED 0x7FFFFFFFFFFFFFFF
@@ -48,11 +50,10 @@ cdef extern from *:
         return PLAIN_KEEP(F, moment, ~(quad_bits##F) (size < tiny)); \
     } \
     QUAD_INLINE void plain_adam_take##F( \
-            const T *table, const int32_t *at, T now, quad_vector##F *part) { \
+            const T *table, const uint32_t *places, T now, quad_vector##F *part) { \
         quad_vector##F last; \
-        quads_load##F(table, 8, at, (T *) part, (T *) &last, (T *) (part + 2), (T *) (part + 3)); \
-        quads_load##F(table + 4, 8, at, (T *) (part + 4), (T *) (part + 5), (T *) (part + 6), \
-                      (T *) (part + 7)); \
+        places_load##F(table, places, 0, part, &last, part + 2, part + 3); \
+        places_load##F(table, places, 4, part + 4, part + 5, part + 6, part + 7); \
         part[8] = now - last; \
     } \
     /* The steps that a group missed. Where their moves shrink faster than the penalty makes \
@@ -76,7 +77,7 @@ cdef extern from *:
         quad_bits##F odd = (quad_bits##F) (kept != kept); \
         if (!steps->ratio_is_decays) \
             decay = plain_exp2##F(away * steps->log_decay_1); \
-        if (PLAIN_ANY##F(outrun)) { \
+        if (PLAIN_LANES_OF##F(outrun)) { \
             turns = steps->turn * (1 + y); \
             trailing = decayed * steps->final \
                 * (1 - plain_exp2##F(-away * (growth + steps->log_turn))); \
@@ -94,33 +95,31 @@ cdef extern from *:
     /* First all that belongs to the features, then the arithmetic, a pass of its own so that more \
      * groups are under way at a time. Returns 0 if a feature has no closed form. */ \
     QUAD_INLINE int plain_adam_forward##F( \
-            const T *table, const int32_t *features, const T *values, ptrdiff_t n, \
-            int32_t empty, const plain_absent *absent, T *parts, T *z, skopt_ahead *ahead) { \
-        quad_vector##F sums = {0}, x, *part = (quad_vector##F *) parts; \
+            const T *table, const uint32_t *places, const T *values, ptrdiff_t n, int32_t empty, \
+            const plain_absent *absent, T *parts, T *z, const skopt_ahead *ahead) { \
+        quad_vector##F sums = {0}, *part = (quad_vector##F *) parts; \
         quad_bits##F odd = {0}; \
-        int32_t rest[QUADS##F]; \
         const plain_missed##F steps = plain_missing##F(absent); \
-        T sum = 0; \
-        for (ptrdiff_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
-            const int32_t *at = plain_group##F( \
-                features + i, values + i, n - i, empty, rest, &x); \
-            plain_adam_take##F(table, at, steps.now, part); \
-            skopt_ask_entries(ahead, sizeof(T)); \
-            skopt_ask_places(ahead, table, 8 * sizeof(T)); \
-            part[1] = x * part[2]; \
+        const ptrdiff_t whole = places_whole##F(ahead); \
+        ptrdiff_t i = 0, entries = 0; \
+        for (; i + QUADS##F <= n; i += QUADS##F, entries += 64, part += PLAIN_ADAM_PARTS) { \
+            plain_adam_take##F(table, places + i, steps.now, part); \
+            part[1] = *(const quad_vector##F *) (values + i) * part[2]; \
+            skopt_ask_entries(ahead, entries, sizeof(T)); \
+        } \
+        if (i < n) { \
+            plain_adam_take##F(table, places + i, steps.now, part); \
+            part[1] = places_values##F(values + i, n - i) * part[2]; \
         } \
         part = (quad_vector##F *) parts; \
-        for (ptrdiff_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
+        for (i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
+            places_list##F(ahead, i, whole, table, PLAIN_ADAM_SHIFT##F); \
             odd |= plain_adam_up##F(part, &steps); \
             sums += part[0] * part[1]; \
         } \
-        for (int j = 0; j < QUADS##F; j++) { \
-            sum += sums[j]; \
-            if (odd[j]) \
-                return 0; \
-        } \
-        *z = sum; \
-        return 1; \
+        places_rest##F(ahead, i, entries, table, PLAIN_ADAM_SHIFT##F, empty); \
+        *z = plain_sum##F(sums); \
+        return !PLAIN_LANES_OF##F(odd); \
     } \
     /* The n features from `first` on after absent->now steps, as arrays; or 0. */ \
     static int plain_adam_arrays##F( \
@@ -130,11 +129,11 @@ cdef extern from *:
         quad_bits##F odd = {0}; \
         T *arrays[4] = {w, m, v, D}; \
         const int places[4] = {0, 4, 5, 6}; \
-        int32_t at[QUADS##F]; \
+        uint32_t at[QUADS##F]; \
         const plain_missed##F steps = plain_missing##F(absent); \
         for (int32_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
             for (int32_t j = 0; j < QUADS##F; j++) \
-                at[j] = first + (i + j < n ? i + j : i); \
+                at[j] = (uint32_t) (first + (i + j < n ? i + j : i)) << PLAIN_ADAM_SHIFT##F; \
             plain_adam_take##F(table, at, steps.now, part); \
             odd |= plain_adam_up##F(part, &steps); \
         } \
@@ -152,19 +151,18 @@ cdef extern from *:
         return 1; \
     } \
     QUAD_INLINE void plain_adam_backward##F( \
-            T *table, const int32_t *features, ptrdiff_t n, int32_t spare, T now, T gradient, \
-            const plain_adam *h, const T *parts, skopt_ahead *ahead) { \
-        quad_vector##F a, b = {0}, c, e, m, v, D, tail = {0}, g, q, moved = {0}; \
+            T *table, const uint32_t *places, ptrdiff_t n, T now, T gradient, \
+            const plain_adam *h, const T *parts) { \
+        quad_vector##F a, b = {0}, e, m, v, D, tail = {0}, g, q, moved = {0}; \
         const quad_vector##F *part = (const quad_vector##F *) parts; \
-        const int32_t *at; \
-        int32_t rest[QUADS##F]; \
+        const uint32_t *at; \
+        uint32_t rest[QUADS##F]; \
         T low = (T) h->tiny; \
         b += now; \
         tail += (T) h->tail; \
         for (ptrdiff_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
-            a = part[0], g = part[1] * gradient, c = part[2], e = part[3]; \
+            a = part[0], g = part[1] * gradient, e = part[3]; \
             m = part[4], v = part[5], D = part[6]; \
-            skopt_ask_places(ahead, table, 8 * sizeof(T)); \
             m = (T) h->beta_1 * m + (T) (1 - h->beta_1) * g; \
             m = plain_without##F(m, low); \
             v = (T) h->beta_2 * v + (T) (1 - h->beta_2) * g * g; \
@@ -174,13 +172,13 @@ cdef extern from *:
             D = PLAIN_KEEP(F, (T) h->eta * q, (quad_bits##F) moved) \
                 + PLAIN_KEEP(F, D, ~(quad_bits##F) moved); \
             a = (a - (T) h->eta_m * m * q) / (1 + D * e); \
-            at = features + i; \
+            at = places + i; \
             if (n - i < QUADS##F) { \
-                plain_rest##F(at, PLAIN_LANES##F < (int32_t) (n - i), spare, rest); \
+                places_spare##F(at, n - i, PLAIN_ADAM_SHIFT##F, rest); \
                 at = rest; \
             } \
-            quads_store##F(table, 8, at, (T *) &a, (T *) &b, (T *) &c, (T *) &e); \
-            quads_store##F(table + 4, 8, at, (T *) &m, (T *) &v, (T *) &D, (T *) &tail); \
+            places_store_two##F(table, at, a, b); \
+            places_store##F(table, at, 4, m, v, D, tail); \
         } \
     }
     PLAIN_ADAM(float, f)
@@ -201,13 +199,13 @@ cdef extern from *:
     ctypedef struct plain_adam:
         double beta_1, beta_2, eta, eta_m, root, eps, tiny, tail
     bint plain_adam_forwardf(
-        const float* table, const int32_t* features, const float* values, Py_ssize_t n,
+        const float* table, const uint32_t* places, const float* values, Py_ssize_t n,
         int32_t empty, const plain_absent* absent, float* parts, float* z,
-        skopt_ahead* ahead) noexcept nogil
+        const skopt_ahead* ahead) noexcept nogil
     bint plain_adam_forward(
-        const double* table, const int32_t* features, const double* values, Py_ssize_t n,
+        const double* table, const uint32_t* places, const double* values, Py_ssize_t n,
         int32_t empty, const plain_absent* absent, double* parts, double* z,
-        skopt_ahead* ahead) noexcept nogil
+        const skopt_ahead* ahead) noexcept nogil
     bint plain_adam_arraysf(
         const float* table, int32_t first, int32_t n, const plain_absent* absent, float* parts,
         float* w, float* m, float* v, float* D) noexcept nogil
@@ -215,36 +213,34 @@ cdef extern from *:
         const double* table, int32_t first, int32_t n, const plain_absent* absent, double* parts,
         double* w, double* m, double* v, double* D) noexcept nogil
     void plain_adam_backwardf(
-        float* table, const int32_t* features, Py_ssize_t n, int32_t spare, float now,
-        float gradient, const plain_adam* h, const float* parts,
-        skopt_ahead* ahead) noexcept nogil
+        float* table, const uint32_t* places, Py_ssize_t n, float now, float gradient,
+        const plain_adam* h, const float* parts) noexcept nogil
     void plain_adam_backward(
-        double* table, const int32_t* features, Py_ssize_t n, int32_t spare, double now,
-        double gradient, const plain_adam* h, const double* parts,
-        skopt_ahead* ahead) noexcept nogil
+        double* table, const uint32_t* places, Py_ssize_t n, double now, double gradient,
+        const plain_adam* h, const double* parts) noexcept nogil
 
 
 cdef inline bint forward_adam(
-    const real* table, const int32_t* features, const real* values, Py_ssize_t n, int32_t empty,
-    const plain_absent* absent, real* parts, real* z, skopt_ahead* ahead,
+    const real* table, const uint32_t* places, const real* values, Py_ssize_t n, int32_t empty,
+    const plain_absent* absent, real* parts, real* z, const skopt_ahead* ahead,
 ) noexcept nogil:
     """z <- the sum of x w, x the values in the units of training, and w the weights after
-    absent.now steps; with all that belongs to the features they go to parts. False, and nothing is
-    done, if a feature has no closed form."""
+    absent.now steps; with all that belongs to the features they go to parts. Lists and asks for
+    what is ahead. False, and parts are of no use, if a feature has no closed form."""
     if real is float:
-        return plain_adam_forwardf(table, features, values, n, empty, absent, parts, z, ahead)
+        return plain_adam_forwardf(table, places, values, n, empty, absent, parts, z, ahead)
     else:
-        return plain_adam_forward(table, features, values, n, empty, absent, parts, z, ahead)
+        return plain_adam_forward(table, places, values, n, empty, absent, parts, z, ahead)
 
 
 cdef inline void backward_adam(
-    real* table, const int32_t* features, Py_ssize_t n, int32_t spare, real now, real gradient,
-    const plain_adam* h, const real* parts, skopt_ahead* ahead,
+    real* table, const uint32_t* places, Py_ssize_t n, real now, real gradient,
+    const plain_adam* h, const real* parts,
 ) noexcept nogil:
     if real is float:
-        plain_adam_backwardf(table, features, n, spare, now, gradient, h, parts, ahead)
+        plain_adam_backwardf(table, places, n, now, gradient, h, parts)
     else:
-        plain_adam_backward(table, features, n, spare, now, gradient, h, parts, ahead)
+        plain_adam_backward(table, places, n, now, gradient, h, parts)
 
 
 cdef inline bint arrays_adam(

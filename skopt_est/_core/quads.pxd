@@ -22,14 +22,31 @@ cdef extern from *:
     typedef float quad_vectorf __attribute__((vector_size(32), aligned(4), may_alias));
     typedef double quad_vector __attribute__((vector_size(32), aligned(8), may_alias));
 
-    /* The rows of a square of four are interleaved; in single precision those of two squares. */
-    #define QUAD_ROWf(p, i) __builtin_shufflevector( \
-        *(const quadf *) p(i), *(const quadf *) p(i + 4), 0, 1, 2, 3, 4, 5, 6, 7)
+    /* The rows of a square of four are interleaved; in single precision those of two squares. By
+     * intrinsics where there are some, as gcc's own way takes an instruction more each. */
+    #if defined(__AVX__)
+    #include <immintrin.h>
+    #define QUAD_JOIN(x, y) \
+        (quad_vectorf) _mm256_insertf128_ps(_mm256_castps128_ps256((__m128) (x)), (__m128) (y), 1)
+    #define QUAD_HALF(x) (quadf) _mm256_extractf128_ps((__m256) (x), 1)
+    #else
+    #define QUAD_JOIN(x, y) __builtin_shufflevector(x, y, 0, 1, 2, 3, 4, 5, 6, 7)
+    #define QUAD_HALF(x) __builtin_shufflevector(x, x, 4, 5, 6, 7)
+    #endif
+    #define QUAD_ROWf(p, i) QUAD_JOIN(*(const quadf *) p(i), *(const quadf *) p(i + 4))
     #define QUAD_ROW(p, i) *(const quad *) p(i)
     #define QUAD_STORE_ROWf(p, i, x) \
         *(quadf *) p(i) = __builtin_shufflevector(x, x, 0, 1, 2, 3); \
-        *(quadf *) p(i + 4) = __builtin_shufflevector(x, x, 4, 5, 6, 7)
+        *(quadf *) p(i + 4) = QUAD_HALF(x)
     #define QUAD_STORE_ROW(p, i, x) *(quad *) p(i) = x
+    typedef double quad_twof __attribute__((aligned(4), may_alias));
+    typedef double quad_two __attribute__((vector_size(16), aligned(8), may_alias));
+    #define QUAD_STORE_TWOf(i, x) \
+        *(quad_twof *) at[i] = x[0], *(quad_twof *) at[i + 1] = x[1], \
+        *(quad_twof *) at[i + 4] = x[2], *(quad_twof *) at[i + 5] = x[3]
+    #define QUAD_STORE_TWO(i, x) \
+        *(quad_two *) at[i] = QUAD_SHUFFLE(x, x, 0, 1), \
+        *(quad_two *) at[i + 1] = QUAD_SHUFFLE(x, x, 2, 3)
     #define QUAD_LOWf 0, 8, 1, 9, 4, 12, 5, 13
     #define QUAD_HIGHf 2, 10, 3, 11, 6, 14, 7, 15
     #define QUAD_FIRSTf 0, 1, 8, 9, 4, 5, 12, 13
@@ -51,11 +68,7 @@ cdef extern from *:
         x3 = QUAD_SHUFFLE(high0, high1, QUAD_LAST##F); \
     }
     #define QUAD_MOVES(T, F) \
-    QUAD_INLINE void quads_load##F( \
-            const T *table, ptrdiff_t width, const int32_t *features, T *a, T *b, T *c, T *e) { \
-        const T *at[QUADS##F]; \
-        for (int i = 0; i < QUADS##F; i++) \
-            at[i] = table + features[i] * width; \
+    QUAD_INLINE void quads_bring##F(const T *const *at, T *a, T *b, T *c, T *e) { \
         quad_vector##F x0 = QUAD_ROW##F(QUAD_AT, 0), x1 = QUAD_ROW##F(QUAD_AT, 1); \
         quad_vector##F x2 = QUAD_ROW##F(QUAD_AT, 2), x3 = QUAD_ROW##F(QUAD_AT, 3); \
         QUAD_TRANSPOSE(F, x0, x1, x2, x3) \
@@ -64,12 +77,8 @@ cdef extern from *:
         *(quad_vector##F *) c = x2; \
         *(quad_vector##F *) e = x3; \
     } \
-    QUAD_INLINE void quads_store##F( \
-            T *table, ptrdiff_t width, const int32_t *features, const T *a, const T *b, \
-            const T *c, const T *e) { \
-        T *at[QUADS##F]; \
-        for (int i = 0; i < QUADS##F; i++) \
-            at[i] = table + features[i] * width; \
+    QUAD_INLINE void quads_leave##F( \
+            T *const *at, const T *a, const T *b, const T *c, const T *e) { \
         quad_vector##F x0 = *(const quad_vector##F *) a, x1 = *(const quad_vector##F *) b; \
         quad_vector##F x2 = *(const quad_vector##F *) c, x3 = *(const quad_vector##F *) e; \
         QUAD_TRANSPOSE(F, x0, x1, x2, x3) \
@@ -77,6 +86,28 @@ cdef extern from *:
         QUAD_STORE_ROW##F(QUAD_AT, 1, x1); \
         QUAD_STORE_ROW##F(QUAD_AT, 2, x2); \
         QUAD_STORE_ROW##F(QUAD_AT, 3, x3); \
+    } \
+    /* The first two of each quad alone. */ \
+    QUAD_INLINE void quads_leave_two##F(T *const *at, quad_vector##F a, quad_vector##F b) { \
+        quad_vector low = (quad_vector) QUAD_SHUFFLE(a, b, QUAD_LOW##F); \
+        quad_vector high = (quad_vector) QUAD_SHUFFLE(a, b, QUAD_HIGH##F); \
+        QUAD_STORE_TWO##F(0, low); \
+        QUAD_STORE_TWO##F(2, high); \
+    } \
+    QUAD_INLINE void quads_load##F( \
+            const T *table, ptrdiff_t width, const int32_t *features, T *a, T *b, T *c, T *e) { \
+        const T *at[QUADS##F]; \
+        for (int i = 0; i < QUADS##F; i++) \
+            at[i] = table + features[i] * width; \
+        quads_bring##F(at, a, b, c, e); \
+    } \
+    QUAD_INLINE void quads_store##F( \
+            T *table, ptrdiff_t width, const int32_t *features, const T *a, const T *b, \
+            const T *c, const T *e) { \
+        T *at[QUADS##F]; \
+        for (int i = 0; i < QUADS##F; i++) \
+            at[i] = table + features[i] * width; \
+        quads_leave##F(at, a, b, c, e); \
     }
     #define QUAD_AT(i) at[i]
     #else

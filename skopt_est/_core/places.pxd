@@ -1,0 +1,160 @@
+# Where the cells of a row's features lie in their table, in bytes from its start: listed when these
+# are asked for, two rows ahead, since asking, loading and storing need the same places. In groups
+# of quads.pxd; what fills up the last one lies at the feature `empty`, a cell of zeros, and is
+# stored to the next, which nothing reads: to load it next would be to wait for this.
+
+from libc.stdint cimport int32_t
+
+# These for their declarations, which the code below needs before it.
+from skopt_est._core.memory cimport skopt_ahead
+from skopt_est._core.powers cimport PLAIN
+from skopt_est._core.types cimport real
+
+cdef extern from *:
+    r"""
+    #if PLAIN
+    typedef int32_t quad_idsf __attribute__((vector_size(32), aligned(4), may_alias));
+    typedef int32_t quad_ids __attribute__((vector_size(16), aligned(4), may_alias));
+
+    /* PLAIN_IDS, PLAIN_VALUES: the entries where `lanes` is set, as it is at the first of them;
+     * elsewhere anything but what lies there. */
+    #define PLAIN_LANESf ((quad_bitsf) {0, 1, 2, 3, 4, 5, 6, 7})
+    #define PLAIN_LANES ((quad_bits) {0, 1, 2, 3})
+    #define PLAIN_WHOLEf(lanes) (lanes)
+    #define PLAIN_WHOLE(lanes) __builtin_convertvector(lanes, quad_whole)
+    #if defined(__AVX2__)
+    #define PLAIN_IDSf(p, lanes) (quad_idsf) _mm256_maskload_epi32(p, (__m256i) (lanes))
+    #define PLAIN_IDS(p, lanes) (quad_ids) _mm_maskload_epi32(p, (__m128i) PLAIN_WHOLE(lanes))
+    #define PLAIN_VALUESf(p, lanes) _mm256_maskload_ps(p, (__m256i) (lanes))
+    #define PLAIN_VALUES(p, lanes) _mm256_maskload_pd(p, (__m256i) (lanes))
+    #else
+    #define PLAIN_PICK(NAME, VECTOR, T, LANES, COUNT) \
+    QUAD_INLINE VECTOR NAME(const T *p, LANES lanes) { \
+        VECTOR x = {0}; \
+        for (int j = 0; j < COUNT; j++) \
+            x[j] = p[j & lanes[j]]; \
+        return x; \
+    }
+    PLAIN_PICK(PLAIN_IDSf, quad_idsf, int32_t, quad_bitsf, QUADSf)
+    PLAIN_PICK(PLAIN_IDS, quad_ids, int32_t, quad_bits, QUADS)
+    PLAIN_PICK(PLAIN_VALUESf, quad_vectorf, float, quad_bitsf, QUADSf)
+    PLAIN_PICK(PLAIN_VALUES, quad_vector, double, quad_bits, QUADS)
+    #endif
+
+
+    #define PLACES(T, F) \
+    /* Lists and asks for the group of features i, i + 1, ... of the row that is ahead, which are \
+     * these; a cell takes 1 << shift bytes. */ \
+    QUAD_INLINE void places_ask##F( \
+            const skopt_ahead *ahead, ptrdiff_t i, const void *table, int shift, \
+            quad_ids##F ids) { \
+        uint32_t *places = ahead->place + i; \
+        *(quad_ids##F *) places = ids << shift; \
+        /* from there, where each is an operand: out of the vector it takes an instruction more */ \
+        __asm__ ("" : "+m" (*(quad_ids##F *) places)); \
+        for (int k = 0; k < QUADS##F; k++) \
+            skopt_prefetch((const char *) table + places[k]); \
+    } \
+    /* The same if all of the group's features are among the first `whole`. */ \
+    QUAD_INLINE void places_list##F( \
+            const skopt_ahead *ahead, ptrdiff_t i, ptrdiff_t whole, const void *table, \
+            int shift) { \
+        if (i < whole) \
+            places_ask##F(ahead, i, table, shift, *(const quad_ids##F *) (ahead->feature + i)); \
+    } \
+    /* How many features of that row are in whole groups. */ \
+    QUAD_INLINE ptrdiff_t places_whole##F(const skopt_ahead *ahead) { \
+        return (ahead->last_feature - ahead->feature) / QUADS##F * QUADS##F; \
+    } \
+    /* Those that no group from before the i-th feature on has listed, and entries from a place on. */ \
+    QUAD_INLINE void places_rest##F( \
+            const skopt_ahead *ahead, ptrdiff_t i, ptrdiff_t entries, const void *table, int shift, \
+            int32_t empty) { \
+        const ptrdiff_t whole = places_whole##F(ahead); \
+        quad_bits##F lanes; \
+        quad_ids##F ids; \
+        for (; entries < ahead->entries; entries += 64) \
+            skopt_ask_entries(ahead, entries, sizeof(T)); \
+        for (; i < whole; i += QUADS##F) \
+            places_list##F(ahead, i, whole, table, shift); \
+        if (ahead->feature + whole == ahead->last_feature) \
+            return; \
+        lanes = PLAIN_LANES##F < (int32_t) (ahead->last_feature - ahead->feature - whole); \
+        ids = PLAIN_IDS##F(ahead->feature + whole, lanes) & PLAIN_WHOLE##F(lanes); \
+        places_ask##F(ahead, whole, table, shift, ids | (empty & ~PLAIN_WHOLE##F(lanes))); \
+    } \
+    /* The values of a row's last entries, fewer than a group has. */ \
+    QUAD_INLINE quad_vector##F places_values##F(const T *values, ptrdiff_t left) { \
+        quad_bits##F lanes = PLAIN_LANES##F < (int32_t) left; \
+        return PLAIN_KEEP(F, PLAIN_VALUES##F(values, lanes), lanes); \
+    } \
+    /* Where these are stored. */ \
+    QUAD_INLINE void places_spare##F( \
+            const uint32_t *places, ptrdiff_t left, int shift, uint32_t *rest) { \
+        quad_ids##F beyond = ~PLAIN_WHOLE##F(PLAIN_LANES##F < (int32_t) left) & (1 << shift); \
+        *(quad_ids##F *) rest = *(const quad_ids##F *) places + beyond; \
+    } \
+    /* Quads there; offset: of the quad in its cell, in numbers. */ \
+    QUAD_INLINE void places_load##F( \
+            const T *table, const uint32_t *places, int offset, quad_vector##F *a, \
+            quad_vector##F *b, quad_vector##F *c, quad_vector##F *e) { \
+        const T *at[QUADS##F]; \
+        for (int i = 0; i < QUADS##F; i++) \
+            at[i] = (const T *) ((const char *) table + places[i]) + offset; \
+        quads_bring##F(at, (T *) a, (T *) b, (T *) c, (T *) e); \
+    } \
+    QUAD_INLINE void places_store##F( \
+            T *table, const uint32_t *places, int offset, quad_vector##F a, quad_vector##F b, \
+            quad_vector##F c, quad_vector##F e) { \
+        T *at[QUADS##F]; \
+        for (int i = 0; i < QUADS##F; i++) \
+            at[i] = (T *) ((char *) table + places[i]) + offset; \
+        quads_leave##F(at, (const T *) &a, (const T *) &b, (const T *) &c, (const T *) &e); \
+    } \
+    /* The first two numbers of the cells alone. */ \
+    QUAD_INLINE void places_store_two##F( \
+            T *table, const uint32_t *places, quad_vector##F a, quad_vector##F b) { \
+        T *at[QUADS##F]; \
+        for (int i = 0; i < QUADS##F; i++) \
+            at[i] = (T *) ((char *) table + places[i]); \
+        quads_leave_two##F(at, a, b); \
+    } \
+    /* The same where the cells of a group lie one after the other. */ \
+    QUAD_INLINE void places_read##F( \
+            const T *cells, quad_vector##F *a, quad_vector##F *b, quad_vector##F *c, \
+            quad_vector##F *e) { \
+        const T *at[QUADS##F]; \
+        for (int i = 0; i < QUADS##F; i++) \
+            at[i] = cells + 4 * i; \
+        quads_bring##F(at, (T *) a, (T *) b, (T *) c, (T *) e); \
+    } \
+    QUAD_INLINE void places_fill##F( \
+            T *cells, quad_vector##F a, quad_vector##F b, quad_vector##F c, quad_vector##F e) { \
+        T *at[QUADS##F]; \
+        for (int i = 0; i < QUADS##F; i++) \
+            at[i] = cells + 4 * i; \
+        quads_leave##F(at, (const T *) &a, (const T *) &b, (const T *) &c, (const T *) &e); \
+    }
+    PLACES(float, f)
+    PLACES(double, )
+    #else
+    #define places_restf(...) ((void) 0)
+    #define places_rest(...) ((void) 0)
+    #endif
+    """
+    void places_restf(
+        const skopt_ahead* ahead, Py_ssize_t i, Py_ssize_t entries, const void* table, int shift,
+        int32_t empty) noexcept nogil
+    void places_rest(
+        const skopt_ahead* ahead, Py_ssize_t i, Py_ssize_t entries, const void* table, int shift,
+        int32_t empty) noexcept nogil
+
+
+cdef inline void list_all(
+    const skopt_ahead* ahead, const real* table, int shift, int32_t empty
+) noexcept nogil:
+    """Lists and asks for all of the row that is ahead."""
+    if real is float:
+        places_restf(ahead, 0, 0, table, shift, empty)
+    else:
+        places_rest(ahead, 0, 0, table, shift, empty)
