@@ -216,9 +216,7 @@ def catch_up(cells) -> None:
             cell[0] -= RATE * m / np.sqrt(v)
 
 
-def textbook(
-    rule: str, X, y, order, *, waits: bool = False, ridge: float = 0
-) -> np.ndarray:
+def textbook(rule: str, X, y, order, *, waits: bool = False, ridge: float = 0) -> np.ndarray:
     """The weights after a step for each of these rows; adagrad's G and adam's v start at one; if
     adam waits, features stand still that a row lacks. ridge: what sgd and adagrad shrink by."""
     w, m, v = np.zeros(X.shape[1]), np.zeros(X.shape[1]), np.ones(X.shape[1])

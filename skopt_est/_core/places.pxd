@@ -66,10 +66,10 @@ cdef extern from *:
     QUAD_INLINE ptrdiff_t places_whole##F(const skopt_ahead *ahead) { \
         return (ahead->last_feature - ahead->feature) / QUADS##F * QUADS##F; \
     } \
-    /* Those that no group from before the i-th feature on has listed, and entries from a place on. */ \
+    /* What groups before the i-th feature have not listed, and entries from a place on. */ \
     QUAD_INLINE void places_rest##F( \
-            const skopt_ahead *ahead, ptrdiff_t i, ptrdiff_t entries, const void *table, int shift, \
-            int32_t empty) { \
+            const skopt_ahead *ahead, ptrdiff_t i, ptrdiff_t entries, const void *table, \
+            int shift, int32_t empty) { \
         const ptrdiff_t whole = places_whole##F(ahead); \
         quad_bits##F lanes; \
         quad_ids##F ids; \

@@ -45,9 +45,9 @@ cdef extern from *:
         if (adagrad) \
             part[3] = c, part[4] = e; \
     } \
-    /* Returns the sum of x w, w the weights after `now` steps; both, and what adagrad needs of the \
-     * quads, go to parts (groups, PLAIN_PARTS, features of a group). In two passes: more groups are \
-     * under way at a time in each, and the arithmetic has room for asking. */ \
+    /* Returns the sum of x w, w the weights after `now` steps; both, and what adagrad needs of \
+     * the quads, go to parts (groups, PLAIN_PARTS, features of a group). In two passes: more \
+     * groups are under way at a time in each, and the arithmetic has room for asking. */ \
     QUAD_INLINE T plain_forward##F( \
             const T *table, const uint32_t *places, const T *values, ptrdiff_t n, int32_t empty, \
             int adagrad, T now, T ridge, T eps, T *parts, const skopt_ahead *ahead) { \
@@ -55,8 +55,8 @@ cdef extern from *:
         const ptrdiff_t whole = places_whole##F(ahead); \
         ptrdiff_t i = 0, entries = 0; \
         for (; i + QUADS##F <= n; i += QUADS##F, entries += 64, part += PLAIN_PARTS) { \
-            plain_bring##F(table, places + i, *(const quad_vector##F *) (values + i), adagrad, now, \
-                           part); \
+            plain_bring##F(table, places + i, *(const quad_vector##F *) (values + i), adagrad, \
+                           now, part); \
             skopt_ask_entries(ahead, entries, sizeof(T)); \
         } \
         if (i < n) \
@@ -105,8 +105,8 @@ cdef extern from *:
             plain_step##F(table, rest, adagrad, seen, gradient, eta, eps, part); \
         } \
     } \
-    /* Cells of the d features before the first step, in whole groups; fourth: the L2 penalties, or \
-     * adagrad's sums of squares. */ \
+    /* Cells of the d features before the first step, in whole groups; fourth: the L2 penalties, \
+     * or adagrad's sums of squares. */ \
     static void plain_fill##F( \
             T *table, int32_t d, const T *w, const T *inv_scale, const T *fourth, T rate, \
             int adagrad) { \
