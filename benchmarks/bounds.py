@@ -47,7 +47,7 @@ CASES = epochs_dense.CASES | epochs_sparse.CASES
 STEPS = 20_000
 IN_CACHE = 1 << 17  # bytes
 SECONDS = 0.3  # of each loop, before the others are measured and after
-FITS_SECONDS = 4  # of SGDClassifier's fits, also then
+FITS_SECONDS = 6  # of SGDClassifier's fits, also then
 README = (
     *("case", "solver", "bound by", "bound ns", "memory ns", "together ns", "whole ns"),
     *("cells ns", "in cache ns", "ours ns", "share %"),
@@ -146,24 +146,32 @@ def single_epochs(case: str) -> dict[str, tuple[float, float | None]]:
     return found
 
 
-def sgd_classifier(case: str) -> float:
-    """ns of a row or an entry in an epoch of SGDClassifier: the fastest of several fits less the
-    fastest of shorter ones. (The smallest difference of two is that of the slowest short one.)"""
-    if case in epochs_sparse.CASES:
-        n, d, per_row, zipf = epochs_sparse.CASES[case]
-        X, y = problems.csr(n, d, per_row, zipf=zipf)
-        count, eta0 = X.nnz, 0.5
-    else:
-        n, d, dtype, _ = epochs_dense.CASES[case]
-        X, y = problems.dense(n, d, dtype)
-        count, eta0 = n, 0.2 / d
-    best = dict.fromkeys((2, 10), np.inf)
-    end = time.perf_counter() + FITS_SECONDS
-    while time.perf_counter() < end:
-        for epochs in best:
-            fit = partial(epochs_dense.sgd_classifier, X, y, epochs, eta0)
-            best[epochs] = min(best[epochs], timing.timed(fit)[0])
-    return 1e9 / count * (best[10] - best[2]) / 8
+class SGDClassifierFits:
+    """How long fits of SGDClassifier take at their fastest."""
+
+    def __init__(self, case: str) -> None:
+        if case in epochs_sparse.CASES:
+            n, d, per_row, zipf = epochs_sparse.CASES[case]
+            X, y = problems.csr(n, d, per_row, zipf=zipf)
+            self.count, eta0 = X.nnz, 0.5
+        else:
+            n, d, dtype, _ = epochs_dense.CASES[case]
+            X, y = problems.dense(n, d, dtype)
+            self.count, eta0 = n, 0.2 / d
+        self.fit = partial(epochs_dense.sgd_classifier, X, y, eta0=eta0)
+        self.best = dict.fromkeys((2, 10), np.inf)
+
+    def run(self) -> None:
+        end = time.perf_counter() + FITS_SECONDS
+        while time.perf_counter() < end:
+            for epochs in self.best:
+                seconds, _ = timing.timed(partial(self.fit, epochs=epochs))
+                self.best[epochs] = min(self.best[epochs], seconds)
+
+    def epoch(self) -> float:
+        """ns of a row or an entry: the fastest fit less the fastest shorter one. (The smallest
+        difference of two is that of the slowest short one.)"""
+        return 1e9 / self.count * (self.best[10] - self.best[2]) / 8
 
 
 def fastest(calls) -> float:
@@ -189,10 +197,13 @@ def run(args) -> list[report.Row]:
         kind = epochs_sparse if case in epochs_sparse.CASES else epochs_dense
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            before, theirs = times(limits), sgd_classifier(case)
+            theirs = SGDClassifierFits(case)
+            before = times(limits)
+            theirs.run()
             measured = list(kind.measure(case, args.repeats, textbook=False))
             single = single_epochs(case)
-            after, theirs = times(limits), min(theirs, sgd_classifier(case))
+            theirs.run()
+            after = times(limits)
         for row in measured:
             solver = row["solver"]
             if solver in limits and row["against"] == "SGDClassifier":
@@ -200,7 +211,7 @@ def run(args) -> list[report.Row]:
                     part: min(before[id(calls)], after[id(calls)])
                     for part, calls in limits[solver].items()
                 }
-                rows.append(line(row, best, theirs, *single[solver]))
+                rows.append(line(row, best, theirs.epoch(), *single[solver]))
                 report.show_last(rows)
     for row in rows:
         if row["share %"] > 100:

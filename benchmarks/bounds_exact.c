@@ -1,10 +1,10 @@
 /* An epoch of logistic regression over CSR rows of float with what an exact L2 penalty and units
  * need, and no more; empty where the processor lacks AVX2. Compiled by `bounds_loops.py`. The
  * quickest that we found of some twenty ways to write them; no intercept, weights or value of the
- * loss, nor the flush at the epoch's end. A step shrinks w by 1 + D ridge unit^2, D the step size.
+ * loss. A step shrinks w by 1 + D ridge unit^2, D the step size.
  *
- * Eight features at a time; what fills up a row's last eight is the cell `COLUMNS`, which stays as
- * it is. Cells of the row after next are asked for between the groups, as are entries of the row
+ * Eight features at a time; what fills up a row's last eight is the cell `COLUMNS`, whose weight
+ * stays zero. Cells of the row after next are asked for between the groups, as are entries of the row
  * ROWS_AHEAD on. */
 #if defined __AVX2__ && defined __FMA__
 #include <immintrin.h>
@@ -60,7 +60,7 @@ INLINE float sigmoid(float z) {
 #define PLACE(type, k) ((type*) (table + (uint64_t) at[k]))
 
 /* What each step begins with: its row, and those that are ahead. */
-#define BEGIN(shift) \
+#define BEGIN \
     const long from = starts[order[s]], count = starts[order[s] + 1] - from; \
     const float* x = values + from; \
     uint32_t *row = lists[s % LISTS], *to = lists[(s + CELLS_AHEAD) % LISTS]; \
@@ -92,8 +92,20 @@ INLINE float sigmoid(float z) {
         for (long i = 0, j = order[s]; i < starts[j + 1] - starts[j]; i += 8) \
             list(indices + starts[j], starts[j + 1] - starts[j], i, table, shift, lists[s]);
 
+/* What a weight of this unit shrinks to in so many steps, and one over it. */
+INLINE void shrinking(float ridge, vec unit, vec steps, vec* less, vec* more) {
+    const vec square = ridge * (unit * unit);
+    const vec shrinks = square * (1.442695f + square * (square * 0.48089835f - 0.72134752f));
+    const vec t = shrinks * steps;
+    const vec r = t - _mm256_round_ps(t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const vec even = EVEN(r * r), odd = ODD(r * r);
+    const ids power = _mm256_slli_epi32(_mm256_cvtps_epi32(t), 23);
+    *less = (vec) _mm256_sub_epi32((ids) (even - r * odd), power);
+    *more = (vec) _mm256_add_epi32((ids) (even + r * odd), power);
+}
+
 /* A cell is a weight over what it has shrunk to by now, and its unit: the former follows from the
- * latter and the step. */
+ * latter and the step. The epoch ends with weights. */
 void sgd_exact(
     const float* values, const int32_t* indices, const int32_t* starts, const float* y,
     const int32_t* order, long n, float rate, float ridge, char* table
@@ -102,7 +114,7 @@ void sgd_exact(
     vec part[MOST / 8][3];
     FIRST_LISTS(3)
     for (long s = 0; s < n; s++) {
-        BEGIN(3)
+        BEGIN
         for (; i < count; i += 8, groups++) {
             const uint32_t* at = row + i;
             ASK_ENTRIES
@@ -115,15 +127,10 @@ void sgd_exact(
             part[groups][2] = unit;
         }
         for (long k = 0; k < groups; k++) {
-            const vec square = rate * ridge * (part[k][2] * part[k][2]);
-            const vec shrinks = square * (1.442695f + square * (square * 0.48089835f - 0.72134752f));
-            const vec t = shrinks * ALL((float) s);
-            const vec r = t - _mm256_round_ps(t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-            const vec even = EVEN(r * r), odd = ODD(r * r);
-            const ids power = _mm256_slli_epi32(_mm256_cvtps_epi32(t), 23);
-            const vec less = (vec) _mm256_sub_epi32((ids) (even - r * odd), power);
+            vec less, more;
+            shrinking(rate * ridge, part[k][2], ALL((float) s), &less, &more);
             sum += part[k][1] * (part[k][0] * less);
-            part[k][1] *= (vec) _mm256_add_epi32((ids) (even + r * odd), power);
+            part[k][1] *= more;
             list(next, coming, 8 * k, table, 3, to);
         }
         for (i = 8 * groups; i < coming; i += 8) list(next, coming, i, table, 3, to);
@@ -141,6 +148,12 @@ void sgd_exact(
             PUT(6, _mm256_extractf128_ps(high, 1));
         }
     }
+    for (long j = 0; j < COLUMNS; j += 4) { /* the last four may reach into the cells beyond */
+        const vec pairs = _mm256_loadu_ps((float*) table + 2 * j);
+        vec less, more;
+        shrinking(rate * ridge, _mm256_movehdup_ps(pairs), ALL((float) n), &less, &more);
+        _mm256_storeu_ps((float*) table + 2 * j, _mm256_blend_ps(pairs, pairs * less, 0x55));
+    }
 }
 
 INLINE void turn(vec* a, vec* b, vec* c, vec* e) {
@@ -151,7 +164,8 @@ INLINE void turn(vec* a, vec* b, vec* c, vec* e) {
 }
 
 /* A cell is a weight, the step it was last seen at, its unit, and the sum of squares, which starts
- * above zero. D ridge unit^2 is below one. */
+ * above zero. D ridge unit^2 is below one. Where a feature has not been seen since, its weight is
+ * left as it was then. */
 void adagrad_exact(
     const float* values, const int32_t* indices, const int32_t* starts, const float* y,
     const int32_t* order, long n, float rate, float ridge, char* table
@@ -160,7 +174,7 @@ void adagrad_exact(
     vec part[MOST / 8][5];
     FIRST_LISTS(4)
     for (long s = 0; s < n; s++) {
-        BEGIN(4)
+        BEGIN
         const vec now = ALL((float) s);
         for (; i < count; i += 8, groups++) {
             const uint32_t* at = row + i;
@@ -202,5 +216,6 @@ void adagrad_exact(
             STORE(0, w), STORE(1, seen), STORE(2, unit), STORE(3, G);
         }
     }
+    for (long j = 0; j < COLUMNS; j++) ((float*) table)[4 * j + 1] -= n; /* counts from zero again */
 }
 #endif

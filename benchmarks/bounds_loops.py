@@ -118,13 +118,15 @@ class Loops:
             cells[:, 4] = 0
         return self._epoch(f"{rule}_cells", X, y, order, cells), cells
 
-    def exact(self, rule: str, X, y, order):
-        """The same with the penalty RIDGE of units of one, and nothing that it can do without; None
-        where there is no such loop."""
+    def exact(self, rule: str, X, y, order, units=1.0):
+        """The same with the penalty RIDGE and nothing that it can do without; None where there is
+        no such loop."""
         if self.dtype != np.float32 or not hasattr(self.with_penalty, f"{rule}_exact"):
             return None
-        cells = self.aligned(X.shape[1] + 2, {"sgd": 2, "adagrad": 4}[rule])
+        assert np.diff(X.indptr).max() <= 4096
+        cells = self.aligned(X.shape[1] + 4, {"sgd": 2, "adagrad": 4}[rule])
         cells[:, : 2 if rule == "adagrad" else 1] = 0
+        cells[: X.shape[1], 2 if rule == "adagrad" else 1] = units
         call = partial(
             *(self, f"{rule}_exact", X.data, X.indices, X.indptr, y, order, len(order), RATE),
             *(RIDGE, cells),
@@ -175,10 +177,11 @@ class Loops:
                     catch_up(cells)
                 dense, waits = rows.toarray(), loop == self.sparse
                 results.append((cells[:, 0], textbook(rule, dense, labels, order, waits=waits)))
-            if rule != "adam" and (exact := self.exact(rule, rows, labels, order)):
+            units = rng.uniform(0.5, 2, self.columns).astype(self.dtype)
+            if rule != "adam" and (exact := self.exact(rule, rows, labels, order, units)):
                 exact[0]()
-                shrunk = textbook(rule, dense, labels, order, ridge=RIDGE)
-                results.append((weights(rule, exact[1], n), shrunk))
+                shrunk = textbook(rule, dense * units, labels, order, ridge=RIDGE * units**2)
+                results.append((weights(rule, exact[1]), shrunk))
         tolerance = 1e3 * np.finfo(self.dtype).eps
         for found, expected in results:
             size = np.abs(expected).max()
@@ -198,13 +201,12 @@ def compiled(source: Path, *flags: str) -> ctypes.CDLL:
         return ctypes.CDLL(str(library))
 
 
-def weights(rule: str, cells, steps: int) -> np.ndarray:
-    """Those of the cells of an exact loop after so many steps."""
-    numbers = cells.astype(float).T
+def weights(rule: str, cells) -> np.ndarray:
+    """Those of the cells of an exact loop after its epoch."""
     if rule == "sgd":
-        return numbers[0] / (1 + RATE * RIDGE) ** steps
-    w, last, _, G = numbers
-    return w / (1 + RATE * RIDGE / np.sqrt(G)) ** (steps - last)
+        return cells[:, 0]
+    w, last, units, G = cells.astype(float).T
+    return w / (1 + RATE * RIDGE * units**2 / np.sqrt(G)) ** -last
 
 
 def catch_up(cells) -> None:

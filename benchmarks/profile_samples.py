@@ -25,7 +25,7 @@ PARTS = {
     "estimates": "roots and divisions",
     "rows": "reading a batch's rows",
     "dense fours single": "dense rows, one output",
-    "cells plain plain_adam quads": "CSR rows, one output",
+    "cells places plain plain_adam powers quads": "CSR rows, one output",
     "lazy absent by_feature": "absent features",
     "memory": "prefetches",
     "random order": "order of rows",

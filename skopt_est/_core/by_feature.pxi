@@ -25,12 +25,12 @@ cdef double _sum_rates(
     cdef double rate, first = coefficients[0, 0]
     while s < n and coefficients[s, 0] == first:
         s += 1
+    sums[0] = square_sums[0] = 0
     if s == n:
-        for s in range(n + 1):
+        for s in range(1, n + 1):
             sums[s] = s * first
             square_sums[s] = s * (first * first)
         return first
-    sums[0] = square_sums[0] = 0
     for s in range(n):
         rate = coefficients[s, 0]
         sums[s + 1] = sums[s] + rate

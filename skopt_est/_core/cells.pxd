@@ -38,7 +38,7 @@ cdef struct Cells:
     Py_ssize_t width, n_quads
     Py_ssize_t n_changing       # quads that a step changes
     Py_ssize_t n_slots
-    int32_t empty               # the feature of a cell of zeros; the next is written, never read
+    int32_t empty               # the feature of a cell of zeros; the next is written, its use none
     # One row a step, without L1: sgd and adagrad at a constant rate, without momentum (plain.pxd),
     # Adam (plain_adam.pxd)
     bint plain, plain_adam

@@ -15,19 +15,21 @@ cdef Py_ssize_t _most_entries(
 
 cdef double _ridge(const real* l2, const real* inv_scale, Py_ssize_t d) noexcept nogil:
     """The number that l2 is, times inv_scale squared; -1 if there is none."""
-    cdef real most = 1e30, error = 1e-6 if real is float else 1e-14     # of rounding
-    cdef real ridge, square
+    cdef double error = 1e-6 if real is float else 1e-14    # of rounding inv_scale and l2
+    cdef double ridge, square
     cdef int32_t odd = 0
     cdef Py_ssize_t j = 0
-    while j < d - 1 and l2[j] == 0:
+    while j < d and l2[j] == 0:
         j += 1
-    square = inv_scale[j] * inv_scale[j] if inv_scale != NULL else 1
+    if j == d:
+        return 0
+    square = <double> inv_scale[j] * inv_scale[j] if inv_scale != NULL else 1
     ridge = l2[j] / square
-    if not ridge < most:
+    if not ridge < 1e30:
         return -1
     for j in range(d):
-        square = inv_scale[j] * inv_scale[j] if inv_scale != NULL else 1
-        odd |= not (fabs(l2[j] - ridge * square) <= error * l2[j] and l2[j] < most)
+        square = <double> inv_scale[j] * inv_scale[j] if inv_scale != NULL else 1
+        odd |= not (fabs(l2[j] - ridge * square) <= error * l2[j] and l2[j] < 1e30)
     return -1 if odd else ridge
 
 
@@ -64,7 +66,7 @@ cdef int _cells_epoch(
     # whose places are listed in 32 bits
     plain = (
         PLAIN and batch_size == 1 and not model.lasso
-        and d < <Py_ssize_t> UINT32_MAX // (2 * QUAD * <Py_ssize_t> sizeof(real)) - 64)
+        and d < <int64_t> UINT32_MAX // (2 * QUAD * <int64_t> sizeof(real)) - 64)
     cells.plain = (
         plain and steps.constant_rate >= 0
         and (h.code == ADAGRAD or h.code == SGD and h.momentum == 0)

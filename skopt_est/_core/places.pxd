@@ -77,7 +77,7 @@ cdef extern from *:
             skopt_ask_entries(ahead, entries, sizeof(T)); \
         for (; i < whole; i += QUADS##F) \
             places_list##F(ahead, i, whole, table, shift); \
-        if (ahead->feature + whole == ahead->last_feature) \
+        if (ahead->last_feature - ahead->feature == whole) \
             return; \
         lanes = PLAIN_LANES##F < (int32_t) (ahead->last_feature - ahead->feature - whole); \
         ids = PLAIN_IDS##F(ahead->feature + whole, lanes) & PLAIN_WHOLE##F(lanes); \

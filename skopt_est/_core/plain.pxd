@@ -232,8 +232,8 @@ cdef inline void fill_plain(
     real* table, int32_t d, const real* w, const real* inv_scale, const real* fourth, real rate,
     bint adagrad,
 ) noexcept nogil:
-    """Cells of the d features before the first step, and of a group more. fourth: the L2 penalties,
-    or adagrad's sums of squares; inv_scale: NULL stands for ones."""
+    """Cells of the d features before the first step, and what fills up their last group. fourth:
+    the L2 penalties, or adagrad's sums of squares; inv_scale: NULL stands for ones."""
     if real is float:
         plain_fillf(table, d, w, inv_scale, fourth, rate, adagrad)
     else:

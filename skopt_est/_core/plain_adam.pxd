@@ -128,7 +128,7 @@ cdef extern from *:
         quad_vector##F *part = (quad_vector##F *) parts; \
         quad_bits##F odd = {0}; \
         T *arrays[4] = {w, m, v, D}; \
-        const int places[4] = {0, 4, 5, 6}; \
+        const int which[4] = {0, 4, 5, 6}; \
         uint32_t at[QUADS##F]; \
         const plain_missed##F steps = plain_missing##F(absent); \
         for (int32_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
@@ -141,7 +141,7 @@ cdef extern from *:
             if (odd[j]) \
                 return 0; \
         for (int k = 0; k < 4; k++) { \
-            const T *from = parts + places[k] * QUADS##F; \
+            const T *from = parts + which[k] * QUADS##F; \
             int32_t i = 0; \
             for (; i + QUADS##F <= n; i += QUADS##F, from += PLAIN_ADAM_PARTS * QUADS##F) \
                 *(quad_vector##F *) (arrays[k] + first + i) = *(const quad_vector##F *) from; \
