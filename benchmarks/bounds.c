@@ -4,7 +4,7 @@
  * No penalty, intercept, weights or, but for whole_gradient, value of the loss. Rows of the one-row
  * steps are padded to whole vectors and lie in the first cache, so that their time is that of
  * arithmetic alone. All but whole_gradient and the loops named `cells` are the least, whoever
- * implements it; `cells` are the least for tables laid out as ours. */
+ * implements it; `cells` are what tables laid out as ours take. */
 #include <math.h>
 #include <stdint.h>
 #ifdef __AVX512F__
@@ -485,8 +485,8 @@ void adam_sparse(
 }
 
 /* The same three with the numbers that our tables have: the weight; adagrad's sum, or the rate of
- * its penalty; its unit; and the step up to which the feature has caught up, which an exact penalty
- * or a moment that waits until the feature comes again can't do without. adam has four more, of
+ * its penalty; its unit; and the step up to which the feature has caught up, for an exact penalty or
+ * a moment that waits until the feature comes again. adam has four more, of
  * which the moments are used here. (Penalties themselves are left out.) Four features at a time,
  * whose numbers are brought side by side and back by interleaving; the cells of the row CELLS_AHEAD
  * places ahead are asked for, unless that is 0. */
