@@ -79,6 +79,24 @@ def test_any_number_of_features_in_a_row_fills_whole_vectors(n_features):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("solver", ["sgd", "adagrad", "adam"])
+def test_rows_of_any_length_follow_one_another(solver, dtype):
+    # Where a row's features lie is listed two rows ahead, for the first rows before any step.
+    rng = np.random.default_rng(0)
+    near = {"adam": 1e-3}.get(solver, 1e-10 if dtype == np.float64 else 3e-5)
+    for n_rows in (2, 3, 4, 5, 90):
+        lengths = rng.permutation(np.resize([0, 1, 3, 4, 5, 7, 8, 9, 16, 17, 31, 33, 40], n_rows))
+        X = np.zeros((n_rows, 40), dtype)
+        for row, length in zip(X, lengths, strict=True):
+            row[rng.permutation(40)[:length]] = rng.normal(size=length)
+        params = dict(solver=solver, alpha=0.01, batch_size=1, max_iter=3, tol=0.0, random_state=0)
+        est = LinearRegression(**params, learning_rate_init=0.01, precondition=False)
+        y = rng.normal(size=n_rows)
+        dense, csr = (est.fit(rows, y).coef_ for rows in (X, sparse.csr_matrix(X)))
+        assert np.abs(dense - csr).max() <= near * np.abs(dense).max()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("precondition", [False, True])
 @pytest.mark.parametrize("alpha", [1e-9, 1e-3, 1.0, 300.0])
 @pytest.mark.parametrize(("solver", "rate"), [("sgd", 0.01), ("adagrad", 0.1)])
