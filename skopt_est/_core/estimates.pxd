@@ -1,7 +1,9 @@
 # Adagrad's step on one dense row where the processor has estimates of roots and reciprocals
 # (AVX-512). Root and division of eight doubles take 40 cycles in which nothing else starts, and
 # the next row waits for them. Estimates of 14 bits are made precise by Newton's method, to an ulp
-# or two.
+# or two. So that these add up to no drift in a weight that has no gradient for long, it is what
+# the step takes off that they are part of:
+#     w <- w - eta (g + l2 w + sign(w q - eta g) l1) / (q + eta l2), or zero if that changes its sign.
 
 
 cdef extern from *:
@@ -42,20 +44,27 @@ cdef extern from *:
             T *w, T *G, const T *a, T gradient, T eta, T eps, const T *l1, const T *l2, \\
             Py_ssize_t n) { \\
         V zero = _mm512_setzero_##S(), infinite = _mm512_set1_##S((T) INFINITY); \\
-        V rate = _mm512_set1_##S(eta), old, g, sum, q, moved, size; \\
+        V sign = _mm512_set1_##S((T) -0.0), rate = _mm512_set1_##S(eta); \\
+        V old, g, pull, sum, q, towards, size; \\
         for (Py_ssize_t j = 0; j < n; j += sizeof(V) / sizeof(T)) { \\
             old = _mm512_loadu_##S(w + j); \\
             g = _mm512_mul_##S(_mm512_set1_##S(gradient), _mm512_loadu_##S(a + j)); \\
             sum = _mm512_fmadd_##S(g, g, _mm512_loadu_##S(G + j)); \\
             _mm512_storeu_##S(G + j, sum); \\
             q = _mm512_add_##S(skopt_root_##S(sum), _mm512_set1_##S(eps)); \\
-            moved = _mm512_fnmadd_##S(rate, g, _mm512_mul_##S(old, q)); \\
-            size = _mm512_fnmadd_##S(rate, _mm512_loadu_##S(l1 + j), _mm512_abs_##S(moved)); \\
-            size = _mm512_max_##S(zero, size);  /* which is size if that is NaN */ \\
+            pull = _mm512_fmadd_##S(_mm512_loadu_##S(l2 + j), old, g); \\
+            if (l1) { \\
+                towards = _mm512_and_##S(sign, _mm512_fmsub_##S(old, q, _mm512_mul_##S(rate, g))); \\
+                pull = _mm512_add_##S(pull, _mm512_or_##S(_mm512_loadu_##S(l1 + j), towards)); \\
+            } \\
             q = _mm512_fmadd_##S(rate, _mm512_loadu_##S(l2 + j), q); \\
-            size = _mm512_mul_##S(size, skopt_reciprocal_##S(q)); \\
-            size = _mm512_or_##S( \\
-                size, _mm512_and_##S(moved, _mm512_set1_##S((T) -0.0))); \\
+            size = _mm512_mul_##S(rate, pull); \\
+            size = _mm512_fnmadd_##S(size, skopt_reciprocal_##S(q), old); \\
+            if (l1) { \\
+                /* no step of the penalty's crosses zero; max: of NaN the second */ \\
+                size = _mm512_max_##S(zero, _mm512_xor_##S(size, towards)); \\
+                size = _mm512_or_##S(size, towards); \\
+            } \\
             /* a sum of zero, or one that overflowed, allows no step */ \\
             _mm512_storeu_##S(w + j, _mm512_mask_mov_##S( \\
                 old, _mm512_cmp_##S##_mask(sum, zero, _CMP_NEQ_UQ) \\

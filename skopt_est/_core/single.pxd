@@ -198,7 +198,7 @@ cdef inline void adagrad_row(
     const real* l2, Py_ssize_t vectors,
 ) noexcept nogil:
     """With q = sqrt(G) + eps and D = eta / q both steps are one division:
-    w <- S(w q - eta g, eta l1) / (q + eta l2). l1: NULL without L1, where SKOPT_ESTIMATES is 0."""
+    w <- S(w q - eta g, eta l1) / (q + eta l2). l1: NULL without L1."""
     cdef Py_ssize_t j
     cdef real g, q, moved, size
     if SKOPT_ESTIMATES:
@@ -378,7 +378,7 @@ cdef inline double single_rows(
         gradient = weight * gradient_alone(loss, targets[row], z, param, losses)
         eta = <real> coefficients[s * stride]
         if h.code == ADAGRAD:
-            if p.lasso or SKOPT_ESTIMATES:
+            if p.lasso:
                 adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, l1, l2, vectors)
             else:
                 adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, NULL, l2, vectors)
