@@ -77,8 +77,7 @@ def asks_early(objective: Objective, solver: Solver, settings: Settings) -> bool
     """Whether steps at one rate are those that ask memory for rows of the next window."""
     data, network = objective.data, objective.network
     return (
-        engine.ASKS_EARLY
-        and solver.name == "sgd"
+        solver.name == "sgd"
         and solver.momentum == 0
         and settings.batch_size == 1
         and settings.average_from is None

@@ -9,7 +9,7 @@ from libc.string cimport memset
 
 from skopt_est._core.fours cimport FOUR_LATER, back_run, dots_run, four_back, four_dots
 from skopt_est._core.memory cimport skopt_prefetch
-from skopt_est._core.rows cimport CACHE_LINE, ROWS_AHEAD, SKOPT_SPREAD_ORDER, Rows, prefetch
+from skopt_est._core.rows cimport CACHE_LINE, ROWS_AHEAD, SPREAD_ORDER, Rows, prefetch
 from skopt_est._core.types cimport real
 
 
@@ -20,24 +20,17 @@ cdef extern from *:
         size_t at;
         for (at = 0; at < size; at += 64) (void) *((volatile const char*) start + at);
     }
-
-    /* Rows in sequence of at least so many bytes are asked for a block ahead, a line at a time,
-     * half of them while the block before goes forward and half while it goes back. Others, up to
-     * 255 bytes, are asked for on the way back, and longer ones read from end to end before they
-     * are needed. Measured like SKOPT_SPREAD_ORDER. */
-    #if defined(__AVX512F__)
-    #define SKOPT_SPREAD PTRDIFF_MAX
-    #else
-    #define SKOPT_SPREAD 128
-    #endif
     """
-    const Py_ssize_t SKOPT_SPREAD
     void skopt_read_through(const void* start, size_t size) nogil
 
 
 cdef enum:
     GROUP = 4           # rows at once, as fours.pxd has them
-    LONG_ROW = 256      # bytes
+    # Rows in sequence of at least so many bytes are asked for a block ahead, a line at a time,
+    # half of them while the block before goes forward and half while it goes back. Shorter ones are
+    # asked for on the way back.
+    SPREAD = 128
+    LONG_ROW = 256      # of a single pass, that are read from end to end before they are needed
 
 
 cdef struct Columns:
@@ -88,7 +81,7 @@ cdef inline void ask_for(
 
 
 cdef inline bint spread_out(const int32_t* order, Py_ssize_t size) noexcept nogil:
-    return size >= (SKOPT_SPREAD if order == NULL else SKOPT_SPREAD_ORDER)
+    return size >= (SPREAD if order == NULL else SPREAD_ORDER)
 
 
 cdef inline Py_ssize_t ask_later(
@@ -190,7 +183,7 @@ cdef inline void dense_backward(
     # those before were asked for in the forward pass
     cdef Py_ssize_t ahead = following + (count + GROUP - 1) // GROUP * FOUR_LATER
     cdef bint spread = spread_out(order, size)
-    cdef bint fetch = order == NULL and not spread and size < LONG_ROW
+    cdef bint fetch = order == NULL and not spread
     memset(sum, 0, columns.width * sizeof(real))
     i = count
     while i % GROUP:

@@ -44,9 +44,7 @@ from skopt_est._core.rows cimport (
     CACHE_LINE, Rows, follow_on, gather, look_up, one_backward, one_forward, pick,
     prefetch_numbers, sparse_backward, sparse_forward, wide_apart,
 )
-from skopt_est._core.single cimport (
-    PADDED_ROWS, SKOPT_LINE_BY_LINE, Padded, elements, rows_ahead, single_rows,
-)
+from skopt_est._core.single cimport PADDED_ROWS, Padded, elements, rows_ahead, single_rows
 from skopt_est._core.solvers cimport (
     ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper, data_step,
     slot_of_D,
@@ -58,7 +56,6 @@ from skopt_est._core.tiles cimport whole_vectors
 from skopt_est._core.types cimport real
 
 PLAIN_KERNELS = bool(PLAIN)     # of powers.pxd: this compiler can make them
-ASKS_EARLY = bool(SKOPT_LINE_BY_LINE)   # steps of one row can ask for rows of the next window
 
 # The integer codes exist once, in the enums of losses.pxd, solvers.pxd and activations.pxd.
 LOSS_CODES = {

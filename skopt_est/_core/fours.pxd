@@ -21,14 +21,9 @@ cdef extern from *:
      * What is asked for, and whether rows are taken in a run, must not decide about bits: TILE_KEEP
      * holds the order of all sums, so that it is one in each of these loops. */
     #define FOUR_LATER 2
-    #if defined(__AVX512F__)
-    #define FOUR_ASKED 0 /* there nothing is asked for in this way: see rows.pxd */
-    #else
-    #define FOUR_ASKED FOUR_LATER
-    #endif
     #define FOUR_LINE(T) (64 / (ptrdiff_t) sizeof(T))
     #define FOUR_ASK \
-        { TILE_UNROLL for (int k = 0; k < FOUR_ASKED; k++) \
+        { TILE_UNROLL for (int k = 0; k < FOUR_LATER; k++) \
             skopt_prefetch(later[k] + asked); \
           asked += pace; }
     #define FOUR_RUN(T, function) \

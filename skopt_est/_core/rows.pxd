@@ -9,26 +9,13 @@ from skopt_est._core.products cimport add_scaled
 from skopt_est._core.types cimport real
 
 
-cdef extern from *:
-    """
-    /* How much of a row in random order is asked for, at most: what was measured to be best on
-     * processors with AVX-512, which follow longer rows by themselves, and on one without. From
-     * SPREAD_ORDER bytes on it is asked for a line at a time, while other rows are computed with:
-     * all at once it would be more than can be on its way, and wait. */
-    #if defined(__AVX512F__)
-    #define SKOPT_ROW_BYTES 512
-    #define SKOPT_SPREAD_ORDER PTRDIFF_MAX
-    #else
-    #define SKOPT_ROW_BYTES 2048
-    #define SKOPT_SPREAD_ORDER 256
-    #endif
-    """
-    const Py_ssize_t SKOPT_ROW_BYTES, SKOPT_SPREAD_ORDER
-
-
 cdef enum:
     # Rows in random order come from far: the row so many places ahead is asked for early.
     ROWS_AHEAD = 12
+    ROW_BYTES = 2048            # of it, at most
+    # From so many bytes on it is asked for a line at a time, while other rows are computed with:
+    # all at once it would be more than can be on its way, and wait.
+    SPREAD_ORDER = 256
     PREFETCH_BYTES = 512        # of the entries of a sparse row, at most
     CACHE_LINE = 64
     ENTRIES_AHEAD = 8           # of a sparse row, whose weights are asked for
@@ -54,7 +41,7 @@ cdef inline void prefetch(
     if order == NULL or at + ROWS_AHEAD >= n:
         return
     start = <const char*> (<const real*> rows.values + order[at + ROWS_AHEAD] * rows.d)
-    size = min(rows.d * <Py_ssize_t> sizeof(real), SKOPT_ROW_BYTES)
+    size = min(rows.d * <Py_ssize_t> sizeof(real), ROW_BYTES)
     offset = 0
     while offset < size:
         skopt_prefetch(start + offset)

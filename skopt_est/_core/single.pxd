@@ -108,17 +108,10 @@ cdef extern from *:
      * second <- (x - shift) inv_scale factor, the row after the following one; and of that row
      * what the following step can't change: with steps of the size e, its prediction will be
      * pq[0] - e pq[1], but for the intercept. Meanwhile the lines of two rows are asked for, from
-     * `soon` and, unless that is NULL, from `far` on: by processors with AVX-512 nothing, which
-     * was measured for one row only; they follow longer rows by themselves. */
-    #if defined(__AVX512F__) || TILE_BYTES == 0
-    #define SKOPT_LINE_BY_LINE 0
-    #else
-    #define SKOPT_LINE_BY_LINE 1
-    #endif
+     * `soon` and, unless that is NULL, from `far` on. */
     #define SGD_ASK(T, j) { \
-        if (SKOPT_LINE_BY_LINE) \
-            skopt_prefetch(soon + (j) * (ptrdiff_t) sizeof(T)); \
-        if (SKOPT_LINE_BY_LINE && far) \
+        skopt_prefetch(soon + (j) * (ptrdiff_t) sizeof(T)); \
+        if (far) \
             skopt_prefetch(far + (j) * (ptrdiff_t) sizeof(T)); \
     }
     #if TILE_BYTES == 0
@@ -182,7 +175,6 @@ cdef extern from *:
     SGD_AHEAD(float, f)
     SGD_AHEAD(double, )
     """
-    const bint SKOPT_LINE_BY_LINE
     void sgd_aheadf(
         float* w, const float* a, const float* following, const float* x, float* second,
         const float* shift, const float* inv_scale, const float* factor, float step,
@@ -282,8 +274,7 @@ cdef inline double rows_ahead(
             row = order[min(s + ahead, last_place)]
             skopt_prefetch(targets + row)
             soon = values + row * size
-            if SKOPT_LINE_BY_LINE:
-                skopt_prefetch(soon + size - 1)
+            skopt_prefetch(soon + size - 1)
             if telling:
                 told[s - first] = z
             row = order[s]
@@ -311,8 +302,6 @@ cdef inline double rows_ahead(
             x = <const real*> (values + row * size)
             if row > last_whole:
                 x = whole(rows, row, padded, <real> 0)
-            if not SKOPT_LINE_BY_LINE:
-                prefetch(rows, order, s, n, <real> 0)
             if apart and s % LOOKED_UP == 0:
                 look_up(rows, targets, order if coming == NULL else coming, s + LOOKED_UP,
                         min(s + 2 * LOOKED_UP, n), pace)
