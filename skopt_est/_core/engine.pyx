@@ -94,8 +94,7 @@ ACTIVATION_CODES = {
 
 cdef enum:
     BLOCK_BYTES = 1 << 18       # of X in one block: stays in L2, and its products are long sums
-    ONE_OUTPUT_BYTES = 1 << 16  # the same where rows are read twice in place
-    BATCH_BYTES = 1 << 14       # of a batch then: half of L1, as rows in random order come to it
+    ONE_OUTPUT_BYTES = 1 << 14  # the same where rows are read twice in place: half of L1
     BLOCK_ROWS = 256
     LAYERS_ELEMENTS = 1 << 19   # of all layers of a block of rows: usual batches are one block
     SIGNAL_WORK = 1 << 26       # elements of X between two looks for signals
@@ -164,9 +163,7 @@ cdef inline void _accumulate(
     if in_place:
         if order != NULL:
             i = next_block(start, count)
-            # a full pass's blocks have more rows, whose lines would take all of L1
-            if (data.targets != NULL and count <= scratch.batch_rows
-                    and wide_apart(rows, <real> 0)):
+            if data.targets != NULL and wide_apart(rows, <real> 0):
                 look_up(rows, <const real*> data.targets, order, i, min(i + count, n), 1)
             else:
                 prefetch_numbers(<const real*> data.targets, order, i, min(i + count, n))

@@ -1,7 +1,7 @@
 # Four rows at once, forward and backward: what belongs to a column is loaded once for all of them.
 # Meanwhile rows that come later are asked for, a few of their lines at a time: all at once would be
 # more than a processor can have on its way, and everything else would wait until they come.
-from skopt_est._core.memory cimport skopt_prefetch  # noqa: F401 (the macros below call it)
+from skopt_est._core.memory cimport skopt_prefetch_near  # noqa: F401 (the macros below call it)
 from skopt_est._core.tiles cimport tiled  # noqa: F401 (its vectors are used below)
 from skopt_est._core.types cimport real
 
@@ -24,7 +24,7 @@ cdef extern from *:
     #define FOUR_LINE(T) (64 / (ptrdiff_t) sizeof(T))
     #define FOUR_ASK \
         { TILE_UNROLL for (int k = 0; k < FOUR_LATER; k++) \
-            skopt_prefetch(later[k] + asked); \
+            skopt_prefetch_near(later[k] + asked); \
           asked += pace; }
     #define FOUR_RUN(T, function) \
         for (ptrdiff_t i = 0; i < count; i++) { \

@@ -20,6 +20,9 @@ cdef extern from *:
     /* To gcc, a function that does nothing but prefetch has no effect, and it removes the calls of
      * it; the empty statement counts as one. */
     #define skopt_prefetch(address) ({ __builtin_prefetch(address); __asm__ volatile (""); })
+    /* Into the second cache: for what would push out of the first what is at hand. */
+    #define skopt_prefetch_near(address) \\
+        ({ __builtin_prefetch(address, 0, 2); __asm__ volatile (""); })
     #define SKOPT_ASK static inline __attribute__((always_inline, unused))
 
     /* Sixteen entries with values of so many bytes, if there are some `at` that place. */
@@ -42,6 +45,7 @@ cdef extern from *:
     }
     #else
     #define skopt_prefetch(address) ((void) 0)
+    #define skopt_prefetch_near(address) ((void) 0)
     #define skopt_ask_entries(...) ((void) 0)
     #define skopt_ask_all(...) ((void) 0)
     #endif
@@ -54,6 +58,7 @@ cdef extern from *:
         const char* value
         Py_ssize_t entries
     void skopt_prefetch(const void* address) nogil
+    void skopt_prefetch_near(const void* address) nogil
     void skopt_ask_all(
         const skopt_ahead* ahead, const void* table, Py_ssize_t bytes,
         Py_ssize_t value_bytes) nogil

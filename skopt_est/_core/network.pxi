@@ -84,7 +84,7 @@ cdef class Scratch:
     cdef void* weight
     cdef void* spare            # (block_rows, widest hidden layer), twice
     cdef void* other
-    cdef Py_ssize_t block_rows, batch_rows, target_columns, k
+    cdef Py_ssize_t block_rows, target_columns, k
     cdef double[::1] params, scales, sums
     cdef object totals          # sums, as an array
 
@@ -106,7 +106,6 @@ cdef class Scratch:
             # Whole groups of rows, and whole vectors of losses: both are powers of two.
             whole = whole_vectors(GROUP, data.dtype.itemsize)
             rows = min(rows // whole * whole, max(data.n + whole - 1, whole) // whole * whole)
-            self.batch_rows = min(rows, max(BATCH_BYTES // row_bytes, 16) // whole * whole)
         else:
             rows = min(rows, max(data.n, 1))
         if network.units[0] != data.d:
@@ -159,8 +158,6 @@ cdef class Scratch:
         """How many rows a block of a batch of n has, at most: those of a network are about alike,
         as few rows are not worth what a product does for each block."""
         cdef Py_ssize_t blocks = (n + self.block_rows - 1) // self.block_rows
-        if self.in_place:
-            return self.batch_rows
         if self.n_layers == 1 or blocks < 2:
             return self.block_rows
         return min(((n + blocks - 1) // blocks + 3) // 4 * 4, self.block_rows)
