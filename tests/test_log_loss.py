@@ -42,6 +42,17 @@ def one_by_one(engine, f, y, dtype, solver, alike, weights=None):
     return total
 
 
+def slope_alone(engine, f, y, dtype):
+    """The slope of the loss that a step of one row finds: what it moves a weight of zero by."""
+    data = engine.Data(np.ones((1, 2), dtype), np.array([[y]], dtype), CODE, 0.0, None)
+    network, zeros = engine.Network((2, 1), fit_intercept=False), np.zeros(2, dtype)
+    theta, slots = np.array([f, 0, 0], dtype), np.zeros((0, 3), dtype)
+    model = engine.Model(theta, slots, network, zeros, zeros, SOLVERS["sgd"]().hyper())
+    table = np.array([[1.0, 0, 0, 0]])
+    engine.run_epoch(data, model, engine.Scratch(data, network), np.zeros(1, np.int32), 1, table)
+    return -theta[1]
+
+
 def truth(f, y):
     f, y = f.astype(np.longdouble), y.astype(np.longdouble)
     e = np.exp(-np.abs(f))
@@ -105,6 +116,21 @@ def test_steps_of_one_row_keep_small_losses(engine, dtype, solver):
     assert total == pytest.approx(float(truth(f, y)[0].sum()), rel=4 * float(np.finfo(dtype).eps))
     f[7] = np.nan
     assert np.isnan(one_by_one(engine, f, y, dtype, solver, True))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_slope_of_one_row_is_as_accurate(engine, dtype):
+    # between the numbers of the table and at the edges of its series, at its ends and beyond
+    edges = np.arange(-16.25, 16.3, 1 / 32, dtype)
+    f = np.concatenate([edges, np.nextafter(edges, 99), np.nextafter(edges, -99), 1.7 * edges])
+    f = np.append(f, [-86, 86, -0.0, -1e-30, 1e4]).astype(dtype)
+    eps = float(np.finfo(dtype).eps)
+    slopes = [slope_alone(engine, value, 0, dtype) for value in f]
+    np.testing.assert_allclose(slopes, truth(f, 0 * f)[1].astype(float), rtol=3 * eps)
+    slopes = [slope_alone(engine, value, 1, dtype) for value in f]
+    np.testing.assert_allclose(slopes, truth(f, 0 * f + 1)[1].astype(float), rtol=0, atol=3 * eps)
+    for value, share in ((np.nan, np.nan), (np.inf, 1), (-np.inf, 0)):
+        assert slope_alone(engine, value, 0, dtype) == pytest.approx(share, nan_ok=True)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

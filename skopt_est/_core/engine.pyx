@@ -22,6 +22,7 @@ from skopt_est._core.cells cimport (
     LISTS, MOST_STEPS, QUAD, QUADS_MOST, Cells, adam_step, list_features, list_first, missed,
     plain_rows, put_cells, row_step, step_listed, take_cells,
 )
+from skopt_est._core.chances cimport chances_fill
 from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward, next_block
 from skopt_est._core.dropout cimport Drop, drop_from, set_drop
 from skopt_est._core.entry cimport check_aligned, csr_fault, range_start
@@ -54,6 +55,8 @@ from skopt_est._core.steps cimport (
 )
 from skopt_est._core.tiles cimport whole_vectors
 from skopt_est._core.types cimport real
+
+chances_fill()
 
 PLAIN_KERNELS = bool(PLAIN)     # of powers.pxd: this compiler can make them
 

@@ -1,9 +1,11 @@
 # Adagrad's step on one dense row where the processor has estimates of roots and reciprocals
 # (AVX-512). Root and division of eight doubles take 40 cycles in which nothing else starts, and
 # the next row waits for them. Estimates of 14 bits are made precise by Newton's method, to an ulp
-# or two. So that these add up to no drift in a weight that has no gradient for long, it is what
+# or two. Of a short row it is the wait that counts, which is shorter for root and division of half
+# a vector. So that these add up to no drift in a weight that has no gradient for long, it is what
 # the step takes off that they are part of:
-#     w <- w - eta (g + l2 w + sign(w q - eta g) l1) / (q + eta l2), or zero if that changes its sign.
+#     w <- w - eta (g + l2 w + sign(w q - eta g) l1) / (q + eta l2),
+# or zero if that changes its sign.
 
 
 cdef extern from *:
@@ -12,6 +14,7 @@ cdef extern from *:
     #include <immintrin.h>
     #include <math.h>
     #define SKOPT_ESTIMATES 1
+    #define SKOPT_SHORT_ROW 128 /* bytes */
 
     /* Once for 28 bits, again for 56. */
     #define SKOPT_ROOTS(V, S, AGAIN) \\
@@ -39,40 +42,59 @@ cdef extern from *:
     SKOPT_ROOTS(__m512, ps, 0)
     SKOPT_ROOTS(__m512d, pd, 1)
 
-    #define SKOPT_ADAGRAD(T, F, V, S) \\
+    /* NAME: w and G after a step; M, S: what intrinsics of V's kind begin and end with. */
+    #define SKOPT_ADAGRAD(NAME, T, V, M, S, ROOT, LESS) \\
+    static inline void NAME( \\
+            T *w, T *G, const T *a, T gradient, T eta, T eps, const T *l1, const T *l2, \\
+            Py_ssize_t n) { \\
+        V zero = M##_setzero_##S(), infinite = M##_set1_##S((T) INFINITY); \\
+        V sign = M##_set1_##S((T) -0.0), rate = M##_set1_##S(eta); \\
+        V old, g, pull, sum, q, towards, size; \\
+        for (Py_ssize_t j = 0; j < n; j += sizeof(V) / sizeof(T)) { \\
+            old = M##_loadu_##S(w + j); \\
+            g = M##_mul_##S(M##_set1_##S(gradient), M##_loadu_##S(a + j)); \\
+            sum = M##_fmadd_##S(g, g, M##_loadu_##S(G + j)); \\
+            M##_storeu_##S(G + j, sum); \\
+            q = M##_add_##S(ROOT(sum), M##_set1_##S(eps)); \\
+            pull = M##_fmadd_##S(M##_loadu_##S(l2 + j), old, g); \\
+            if (l1) { \\
+                towards = M##_and_##S(sign, M##_fmsub_##S(old, q, M##_mul_##S(rate, g))); \\
+                pull = M##_add_##S(pull, M##_or_##S(M##_loadu_##S(l1 + j), towards)); \\
+            } \\
+            q = M##_fmadd_##S(rate, M##_loadu_##S(l2 + j), q); \\
+            size = M##_mul_##S(rate, pull); \\
+            size = LESS(M, S, old, size, q); \\
+            if (l1) { \\
+                /* no step of the penalty's crosses zero; max: of NaN the second */ \\
+                size = M##_max_##S(zero, M##_xor_##S(size, towards)); \\
+                size = M##_or_##S(size, towards); \\
+            } \\
+            /* a sum of zero, or one that overflowed, allows no step */ \\
+            M##_storeu_##S(w + j, M##_mask_mov_##S( \\
+                old, M##_cmp_##S##_mask(sum, zero, _CMP_NEQ_UQ) \\
+                     & M##_cmp_##S##_mask(sum, infinite, _CMP_NEQ_UQ), size)); \\
+        } \\
+    }
+    #define SKOPT_LESS_BY_ESTIMATE(M, S, old, size, q) \\
+        M##_fnmadd_##S(size, skopt_reciprocal_##S(q), old)
+    #define SKOPT_LESS(M, S, old, size, q) M##_sub_##S(old, M##_div_##S(size, q))
+    SKOPT_ADAGRAD(skopt_adagrad_longf, float, __m512, _mm512, ps, skopt_root_ps,
+                  SKOPT_LESS_BY_ESTIMATE)
+    SKOPT_ADAGRAD(skopt_adagrad_long, double, __m512d, _mm512, pd, skopt_root_pd,
+                  SKOPT_LESS_BY_ESTIMATE)
+    SKOPT_ADAGRAD(skopt_adagrad_shortf, float, __m256, _mm256, ps, _mm256_sqrt_ps, SKOPT_LESS)
+    SKOPT_ADAGRAD(skopt_adagrad_short, double, __m256d, _mm256, pd, _mm256_sqrt_pd, SKOPT_LESS)
+    #define SKOPT_ADAGRAD_OF(T, F) \\
     static inline void skopt_adagrad##F( \\
             T *w, T *G, const T *a, T gradient, T eta, T eps, const T *l1, const T *l2, \\
             Py_ssize_t n) { \\
-        V zero = _mm512_setzero_##S(), infinite = _mm512_set1_##S((T) INFINITY); \\
-        V sign = _mm512_set1_##S((T) -0.0), rate = _mm512_set1_##S(eta); \\
-        V old, g, pull, sum, q, towards, size; \\
-        for (Py_ssize_t j = 0; j < n; j += sizeof(V) / sizeof(T)) { \\
-            old = _mm512_loadu_##S(w + j); \\
-            g = _mm512_mul_##S(_mm512_set1_##S(gradient), _mm512_loadu_##S(a + j)); \\
-            sum = _mm512_fmadd_##S(g, g, _mm512_loadu_##S(G + j)); \\
-            _mm512_storeu_##S(G + j, sum); \\
-            q = _mm512_add_##S(skopt_root_##S(sum), _mm512_set1_##S(eps)); \\
-            pull = _mm512_fmadd_##S(_mm512_loadu_##S(l2 + j), old, g); \\
-            if (l1) { \\
-                towards = _mm512_and_##S(sign, _mm512_fmsub_##S(old, q, _mm512_mul_##S(rate, g))); \\
-                pull = _mm512_add_##S(pull, _mm512_or_##S(_mm512_loadu_##S(l1 + j), towards)); \\
-            } \\
-            q = _mm512_fmadd_##S(rate, _mm512_loadu_##S(l2 + j), q); \\
-            size = _mm512_mul_##S(rate, pull); \\
-            size = _mm512_fnmadd_##S(size, skopt_reciprocal_##S(q), old); \\
-            if (l1) { \\
-                /* no step of the penalty's crosses zero; max: of NaN the second */ \\
-                size = _mm512_max_##S(zero, _mm512_xor_##S(size, towards)); \\
-                size = _mm512_or_##S(size, towards); \\
-            } \\
-            /* a sum of zero, or one that overflowed, allows no step */ \\
-            _mm512_storeu_##S(w + j, _mm512_mask_mov_##S( \\
-                old, _mm512_cmp_##S##_mask(sum, zero, _CMP_NEQ_UQ) \\
-                     & _mm512_cmp_##S##_mask(sum, infinite, _CMP_NEQ_UQ), size)); \\
-        } \\
+        if (n * (Py_ssize_t) sizeof(T) <= SKOPT_SHORT_ROW) \\
+            skopt_adagrad_short##F(w, G, a, gradient, eta, eps, l1, l2, n); \\
+        else \\
+            skopt_adagrad_long##F(w, G, a, gradient, eta, eps, l1, l2, n); \\
     }
-    SKOPT_ADAGRAD(float, f, __m512, ps)
-    SKOPT_ADAGRAD(double, , __m512d, pd)
+    SKOPT_ADAGRAD_OF(float, f)
+    SKOPT_ADAGRAD_OF(double, )
     #else
     #define SKOPT_ESTIMATES 0
     #define skopt_adagradf(w, G, a, gradient, eta, eps, l1, l2, n) ((void) 0)

@@ -86,10 +86,12 @@ cdef extern from *:
         ptrdiff_t j = 0, asked = 0; \
         for (; j < whole; j += FOUR_LINE(T)) { \
             FOUR_ASK \
-            TILE_UNROLL for (ptrdiff_t k = j; k < j + FOUR_LINE(T); k += 2 * LANES) { \
+            step(F, 0, j) \
+            if (LANES < FOUR_LINE(T)) \
+                step(F, 1, j + LANES) \
+            TILE_UNROLL for (ptrdiff_t k = j + 2 * LANES; k < j + FOUR_LINE(T); k += 2 * LANES) { \
                 step(F, 0, k) \
-                if (LANES < FOUR_LINE(T)) \
-                    step(F, 1, k + LANES) \
+                step(F, 1, k + LANES) \
             } \
         } \
         if (j < width) \

@@ -1,10 +1,8 @@
-# The binary log loss of rows without weights, as in most fits: in vectors, and row by row where
-# training waits for each. It agrees with `point` in losses.pxd, which is for all others.
-from libc.math cimport log1p
-
+# The binary log loss of rows without weights, as in most fits, in vectors. It agrees with `point`
+# in losses.pxd, which is for all others.
 from skopt_est._core.tiles cimport tiled  # noqa: F401 (its vectors are used below)
 from skopt_est._core.types cimport real
-from skopt_est._core.vector_math cimport vexp1, vheld  # and its polynomials, in C
+from skopt_est._core.vector_math cimport vexp  # noqa: F401 (its polynomials, in C)
 
 cdef extern from *:
     r"""
@@ -148,31 +146,3 @@ cdef inline double log_loss_sum(
             total += log_losses(f + at, y + at, count, scale, to)
         at += count
     return scale * total
-
-
-cdef struct LogLosses:
-    # A sum that grows row by row, with one logarithm for many: log(1 + above) + linear.
-    double above
-    double linear
-
-
-cdef inline double log_losses_taken(LogLosses* losses) noexcept nogil:
-    """Their sum; it begins again at zero."""
-    cdef double total = losses.linear + log1p(losses.above)
-    losses.above = losses.linear = 0
-    return total
-
-
-cdef inline real chance_alone(real f, real y, LogLosses* losses) noexcept nogil:
-    """1 / (1 + exp(-f)) of one number by itself, which is waited for: without branches, which half
-    of the labels would mispredict. Its loss is made beside it, as log_losses does, and added to
-    `losses`, unless NULL."""
-    cdef real above, one = 1, e = vexp1(-f, &above), least
-    if losses != NULL:
-        least = vheld(one / e)
-        least = e if f >= 0 else least
-        losses.linear += (f if f > 0 else 0) - y * f
-        losses.above += least + losses.above * least
-        if losses.above > 1e200:
-            losses.linear = log_losses_taken(losses)
-    return one / above

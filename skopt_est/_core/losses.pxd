@@ -6,7 +6,8 @@
 from libc.math cimport fabs, fabsf, log, logf
 from libc.stdint cimport int32_t
 
-from skopt_est._core.log_loss cimport LogLosses, chance_alone, log_loss_sum
+from skopt_est._core.chances cimport chance_alone
+from skopt_est._core.log_loss cimport log_loss_sum
 from skopt_est._core.types cimport real
 from skopt_est._core.vector_math cimport vexp, vlog1p
 
@@ -80,14 +81,12 @@ cdef inline real point(int code, real y, real f, real p, real* gradient) noexcep
     return vlog1p(e) + (f if f > 0 else 0) - y * f
 
 
-cdef inline real gradient_alone(
-    int code, real y, real f, real p, LogLosses* losses
-) noexcept nogil:
+cdef inline real gradient_alone(int code, real y, real f, real p) noexcept nogil:
     """The gradient at one number by itself, which is waited for: without the loss, for which
-    `losses_told` has time, unless it is added to `losses`, of the log loss only."""
+    `losses_told` has time."""
     cdef real gradient
     if code == LOG_LOSS_BINARY:
-        return chance_alone(f, y, losses) - y
+        return chance_alone(f) - y
     point(code, y, f, p, &gradient)
     return gradient
 

@@ -7,7 +7,7 @@ from libc.stdint cimport int8_t, int32_t
 from libc.string cimport memcpy
 
 from skopt_est._core.estimates cimport SKOPT_ESTIMATES, skopt_adagrad, skopt_adagradf
-from skopt_est._core.log_loss cimport LogLosses, chance_alone, log_losses_taken
+from skopt_est._core.chances cimport chance_alone
 from skopt_est._core.losses cimport AT_ONCE, LOG_LOSS_BINARY, gradient_alone, losses_told
 from skopt_est._core.memory cimport skopt_prefetch
 from skopt_est._core.rows cimport (
@@ -80,12 +80,71 @@ cdef inline void load(const Rows* rows, Py_ssize_t row, const Padded* p, real* a
         a[j] = (x[j] - shift[j]) * inv_scale[j]
 
 
+cdef extern from *:
+    r"""
+    /* Short rows are taken in halves of the processor's vectors, where these have 64 bytes: it is
+     * the wait for the last one that counts, and then for the sum across. */
+    #if TILE_BYTES == 64
+    typedef float single_halff __attribute__((vector_size(32), aligned(4), may_alias));
+    typedef double single_half __attribute__((vector_size(32), aligned(8), may_alias));
+    #else
+    #define single_halff tile_vectorf
+    #define single_half tile_vector
+    #endif
+    #define SINGLE_SHORT 128 /* bytes */
+    #define SINGLE_AT(V, p, j) (*(const V *) ((p) + (j)))
+
+    /* The sum of a w; of long rows in four chains of additions. */
+    #if TILE_BYTES == 0
+    #define SINGLE_LONG PTRDIFF_MAX
+    #define SINGLE_DOT_LONG(T, F) T total = 0;
+    #else
+    #define SINGLE_LONG 512 /* bytes */
+    #define SINGLE_ADD(F, k) { \
+        sum##k += SINGLE_AT(tile_vector##F, a, j + k * LANES) \
+            * SINGLE_AT(tile_vector##F, w, j + k * LANES); \
+        TILE_KEEP(sum##k); \
+    }
+    #define SINGLE_DOT_LONG(T, F) \
+        enum { LANES = sizeof(tile_vector##F) / sizeof(T) }; \
+        tile_vector##F sum0 = {0}, sum1 = {0}, sum2 = {0}, sum3 = {0}; \
+        T total = 0; \
+        for (; j + 4 * LANES <= width; j += 4 * LANES) { \
+            SINGLE_ADD(F, 0) \
+            SINGLE_ADD(F, 1) \
+            SINGLE_ADD(F, 2) \
+            SINGLE_ADD(F, 3) \
+        } \
+        sum0 = (sum0 + sum1) + (sum2 + sum3); \
+        TILE_UNROLL for (int i = 0; i < LANES; i++) \
+            total += sum0[i];
+    #endif
+    #define SINGLE_DOT(T, F) \
+    TILE_INLINE T single_dot##F(const T *a, const T *w, ptrdiff_t width) { \
+        ptrdiff_t j = 0; \
+        T rest = 0; \
+        if (width * (ptrdiff_t) sizeof(T) >= SINGLE_LONG) { \
+            SINGLE_DOT_LONG(T, F) \
+            for (; j < width; j++) \
+                total += a[j] * w[j]; \
+            return total; \
+        } \
+        for (; j < width; j++) \
+            rest += a[j] * w[j]; \
+        return rest; \
+    }
+    SINGLE_DOT(float, f)
+    SINGLE_DOT(double, )
+    """
+    float single_dotf(const float* a, const float* w, Py_ssize_t width) noexcept nogil
+    double single_dot(const double* a, const double* w, Py_ssize_t width) noexcept nogil
+
+
 cdef inline real padded_dot(const real* a, const real* w, Py_ssize_t vectors) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef real total = 0
-    for j in range(elements(vectors, <real> 0)):
-        total += a[j] * w[j]
-    return total
+    if real is float:
+        return single_dotf(a, w, elements(vectors, <real> 0))
+    else:
+        return single_dot(a, w, elements(vectors, <real> 0))
 
 
 cdef inline void sgd_row(
@@ -131,46 +190,66 @@ cdef extern from *:
         } \
     }
     #else
-    #define SGD_AT(F, p) (*(const tile_vector##F *) ((p) + i))
-    #define SGD_STEP(F, n, at) { \
+    #define SGD_AT(V, p) (*(const V *) ((p) + i))
+    #define SGD_STEP(V, n, at) { \
         const ptrdiff_t i = at; \
-        const tile_vector##F shrink = SGD_AT(F, factor); \
-        const tile_vector##F row = (SGD_AT(F, x) - SGD_AT(F, shift)) * SGD_AT(F, inv_scale); \
-        const tile_vector##F kept = row * shrink; \
-        const tile_vector##F moved = SGD_AT(F, w) * shrink - step * SGD_AT(F, a); \
-        *(tile_vector##F *) (second + i) = kept; \
-        *(tile_vector##F *) (w + i) = moved; \
+        const V shrink = SGD_AT(V, factor); \
+        const V row = (SGD_AT(V, x) - SGD_AT(V, shift)) * SGD_AT(V, inv_scale); \
+        const V kept = row * shrink; \
+        const V moved = SGD_AT(V, w) * shrink - step * SGD_AT(V, a); \
+        *(V *) (second + i) = kept; \
+        *(V *) (w + i) = moved; \
         product##n += kept * moved; \
-        overlap##n += row * SGD_AT(F, following); \
+        overlap##n += row * SGD_AT(V, following); \
         TILE_KEEP(product##n); \
         TILE_KEEP(overlap##n); \
     }
-    #define SGD_AHEAD(T, F) \
-    TILE_INLINE void sgd_ahead##F( \
+    #define SGD_AHEAD_IN(NAME, V, T) \
+    TILE_INLINE void NAME( \
             T *w, const T *a, const T *following, const T *x, T *second, const T *shift, \
             const T *inv_scale, const T *factor, T step, ptrdiff_t width, const char *soon, \
             const char *far, T *pq) { \
-        enum { LANES = sizeof(tile_vector##F) / sizeof(T), LINE = 64 / sizeof(T) }; \
-        tile_vector##F product0 = {0}, overlap0 = {0}, product1 = {0}, overlap1 = {0}; \
+        enum { LANES = sizeof(V) / sizeof(T), LINE = 64 / sizeof(T) }; \
+        V product0 = {0}, overlap0 = {0}, product1 = {0}, overlap1 = {0}; \
         ptrdiff_t j = 0; \
         for (; j + LINE <= width; j += LINE) { \
             SGD_ASK(T, j) \
-            TILE_UNROLL for (ptrdiff_t k = j; k < j + LINE; k += 2 * LANES) { \
-                SGD_STEP(F, 0, k) \
-                if (LANES < LINE) \
-                    SGD_STEP(F, 1, k + LANES) \
+            SGD_STEP(V, 0, j) \
+            if (LANES < LINE) \
+                SGD_STEP(V, 1, j + LANES) \
+            TILE_UNROLL for (ptrdiff_t k = j + 2 * LANES; k < j + LINE; k += 2 * LANES) { \
+                SGD_STEP(V, 0, k) \
+                SGD_STEP(V, 1, k + LANES) \
             } \
         } \
         if (j < width) \
             SGD_ASK(T, j) \
         for (; j < width; j += LANES) \
-            SGD_STEP(F, 0, j) \
+            SGD_STEP(V, 0, j) \
         product0 += product1; \
         overlap0 += overlap1; \
         pq[0] = pq[1] = 0; \
         TILE_UNROLL for (int i = 0; i < LANES; i++) \
             pq[0] += product0[i], pq[1] += overlap0[i]; \
     }
+    #if TILE_BYTES == 64
+    #define SGD_AHEAD(T, F) \
+    SGD_AHEAD_IN(sgd_ahead_long##F, tile_vector##F, T) \
+    SGD_AHEAD_IN(sgd_ahead_short##F, single_half##F, T) \
+    TILE_INLINE void sgd_ahead##F( \
+            T *w, const T *a, const T *following, const T *x, T *second, const T *shift, \
+            const T *inv_scale, const T *factor, T step, ptrdiff_t width, const char *soon, \
+            const char *far, T *pq) { \
+        if (width * (ptrdiff_t) sizeof(T) <= SINGLE_SHORT) \
+            sgd_ahead_short##F(w, a, following, x, second, shift, inv_scale, factor, step, width, \
+                               soon, far, pq); \
+        else \
+            sgd_ahead_long##F(w, a, following, x, second, shift, inv_scale, factor, step, width, \
+                              soon, far, pq); \
+    }
+    #else
+    #define SGD_AHEAD(T, F) SGD_AHEAD_IN(sgd_ahead##F, tile_vector##F, T)
+    #endif
     #endif
     SGD_AHEAD(float, f)
     SGD_AHEAD(double, )
@@ -228,9 +307,6 @@ cdef inline double rows_ahead(
     cdef double total = 0
     cdef real step, rate, label, move, slope, z, z_before, b = 0, of_ones = 1 if bias != NULL else 0
     cdef real told[AT_ONCE]
-    cdef LogLosses summed
-    # without weights the log losses are summed as the steps are made
-    cdef bint telling = a_loss is int32_t or weights != NULL
     cdef real pq[2]
     cdef real* w = <real*> padded.w
     cdef real* l2 = <real*> padded.l2
@@ -252,7 +328,6 @@ cdef inline double rows_ahead(
     cdef Py_ssize_t last_place = n - 1, last_row = stop - 1
     # the last row beyond whose end so much of X follows that it can be read in whole vectors
     cdef Py_ssize_t last_whole = rows.n - (width + rows.d - 1) // rows.d if rows.d else -1
-    summed.above = summed.linear = 0
     pq[0] = pq[1] = 0
     for j in range(elements(vectors, <real> 0)):
         factor[j] = 1 / (<real> 1 + eta * l2[j])
@@ -275,8 +350,7 @@ cdef inline double rows_ahead(
             skopt_prefetch(targets + row)
             soon = values + row * size
             skopt_prefetch(soon + size - 1)
-            if telling:
-                told[s - first] = z
+            told[s - first] = z
             row = order[s]
             label = targets[row]
             rate = eta
@@ -289,11 +363,11 @@ cdef inline double rows_ahead(
             if a_loss is int8_t:
                 # What the label adds is known before the slope. Held: else the compiler makes
                 # (label - slope) * move of it, a difference that waits for the slope.
-                slope = chance_alone(z_before, label, NULL if telling else &summed)
+                slope = chance_alone(z_before)
                 z = vheld(z + label * move) - slope * move
                 slope -= label
             else:
-                slope = gradient_alone(code, label, z_before, param, NULL)
+                slope = gradient_alone(code, label, z_before, param)
                 z -= slope * move
             step = rate * slope
             b -= step * of_ones
@@ -315,12 +389,11 @@ cdef inline double rows_ahead(
                           far, pq)
             a, following, second = following, second, a
             s += 1
-        if telling:
-            total += losses_told(
-                code, told, targets, weights, order + first, last - first, scale, param)
+        total += losses_told(
+            code, told, targets, weights, order + first, last - first, scale, param)
     if bias != NULL:
         bias[0] = b
-    return total + scale * log_losses_taken(&summed)
+    return total
 
 
 cdef inline double single_rows(
@@ -335,8 +408,6 @@ cdef inline double single_rows(
     cdef real gradient, eta, weight, z
     cdef real told[AT_ONCE]
     cdef bint apart = wide_apart(rows, <real> 0)
-    cdef LogLosses summed
-    cdef LogLosses* losses = NULL
     cdef real* w = <real*> p.w
     cdef real* G = <real*> p.G
     cdef real* l1 = <real*> p.l1
@@ -345,9 +416,6 @@ cdef inline double single_rows(
     cdef real* factor = <real*> p.factor
     cdef real* a = <real*> p.a
     cdef real* following = <real*> p.b
-    summed.above = summed.linear = 0
-    if loss == LOG_LOSS_BINARY and weights == NULL:
-        losses = &summed
     load(rows, order[start], p, a)
     for s in range(start, stop):
         row = order[s]
@@ -362,9 +430,8 @@ cdef inline double single_rows(
         if s + 1 < stop:
             load(rows, order[s + 1], p, following)     # needs nothing of this step
         weight = scale * weights[row] if weights != NULL else scale
-        if losses == NULL:
-            told[s - first] = z
-        gradient = weight * gradient_alone(loss, targets[row], z, param, losses)
+        told[s - first] = z
+        gradient = weight * gradient_alone(loss, targets[row], z, param)
         eta = <real> coefficients[s * stride]
         if h.code == ADAGRAD:
             if p.lasso:
@@ -385,8 +452,8 @@ cdef inline double single_rows(
             if bias != NULL:
                 bias[0] -= eta * gradient
         a, following = following, a
-        if losses == NULL and s + 1 == min(first + AT_ONCE, stop):
+        if s + 1 == min(first + AT_ONCE, stop):
             total += losses_told(
                 loss, told, targets, weights, order + first, s + 1 - first, scale, param)
             first = s + 1
-    return total + scale * log_losses_taken(&summed)
+    return total

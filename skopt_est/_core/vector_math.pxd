@@ -13,7 +13,6 @@
 #   vlogistic   2.5    2.5    2.0 but for x around -17 (-37); 0 from x = -88.8 (-709.8) down
 #   verf        3.1    3.0
 #   vlog1p      1.4    1.7    only for 0 <= x <= 1, as in softplus
-#   vexp1       2.4    2.6    of one number, between limits
 #
 # |vtanh|, |verf| and vlogistic never exceed 1. A NaN gives a NaN.
 from skopt_est._core.types cimport real
@@ -242,86 +241,6 @@ cdef extern from *:
     #define VM_NO_HOLD
     #endif
 
-    /* (exp(r) - 1 - r) / r^2 again, as low + high square^2: short chains side by side. */
-    #define VM_ALONE_TAILf(r, square, low, high) \
-        low = r * 0.166666657f + 0.5f; \
-        high = r * 0.00833338965f + 0.0416663624f; \
-        VM_HOLD(low); \
-        VM_HOLD(high); \
-        low += high * square; \
-        high = r * 0.000198458773f + 0.00139406172f; \
-        VM_HOLD(low); \
-        VM_HOLD(high);
-    #define VM_ALONE_TAIL(r, square, low, high) \
-        double third = r * 2.7557244400156979e-06 + 2.4801587172635463e-05; \
-        double fourth = r * 2.5108969003583955e-08 + 2.7557402584575913e-07; \
-        low = r * 0.16666666666666677 + 0.5; \
-        high = r * 0.0083333333333217002 + 0.041666666666666512; \
-        VM_HOLD(low); \
-        VM_HOLD(high); \
-        VM_HOLD(third); \
-        VM_HOLD(fourth); \
-        low += high * square; \
-        high = r * 0.00019841269885942622 + 0.0013888888888962309; \
-        VM_HOLD(high); \
-        high += third * square; \
-        fourth += square * 2.0875339561130014e-09; \
-        third = square * square; \
-        VM_HOLD(low); \
-        VM_HOLD(high); \
-        VM_HOLD(third); \
-        VM_HOLD(fourth); \
-        high += fourth * third;
-
-    /* vm_exp1: exp(x) for -87 <= x <= 88 (-708, 709), the nearest of these beyond. What the long
-     * chain of the polynomial is multiplied by and added to is made beside it: scale (1 + r) +
-     * scale square (low + high square^2), where scale makes up for the low part of n log(2).
-     * *above: 1 + exp(x), which needs not wait for exp(x). */
-    #ifdef VM_NO_HOLD
-    #define VM_ALONE(T, UINT, F, LEAST, MOST) \
-    VM_INLINE T vm_exp1##F(T x, T *above) { \
-        x = x < LEAST ? LEAST : x; \
-        x = vm_exp##F(x > MOST ? MOST : x); \
-        *above = 1 + x; \
-        return x; \
-    }
-    #else
-    #define VM_ALONE(T, UINT, F, LEAST, MOST) \
-    VM_INLINE T vm_exp1##F(T x, T *above) { \
-        T t, n, r, square, scale, low, high, times; \
-        x = x < LEAST ? LEAST : x; \
-        x = x > MOST ? MOST : x; \
-        t = x * VM_LOG2E##F + VM_ROUND##F; \
-        VM_HOLD(t); \
-        n = t - VM_ROUND##F; \
-        VM_HOLD(n); \
-        r = x - n * VM_LN2_HI##F; \
-        VM_HOLD(r); \
-        scale = vm_from_bits##F((vm_bits##F(t) + VM_BIAS##F) << VM_DIGITS##F); \
-        times = n * VM_LN2_LO##F; \
-        VM_HOLD(times); \
-        scale -= times * scale; \
-        VM_HOLD(scale); \
-        square = r * r; \
-        VM_HOLD(square); \
-        VM_ALONE_TAIL##F(r, square, low, high) \
-        times = scale * square; \
-        VM_HOLD(times); \
-        r = scale * r + scale; \
-        VM_HOLD(r); \
-        r += times * low; \
-        VM_HOLD(r); \
-        times *= square * square; \
-        VM_HOLD(times); \
-        *above = r + 1; \
-        VM_HOLD(*above); \
-        *above += times * high; \
-        return r + times * high; \
-    }
-    #endif
-
-    VM_ALONE(float, uint32_t, f, -87.0f, 88.0f)
-    VM_ALONE(double, uint64_t, , -708.0, 709.0)
     VM_INLINE float vm_heldf(float x) { VM_HOLD(x); return x; }
     VM_INLINE double vm_held(double x) { VM_HOLD(x); return x; }
     """
@@ -330,13 +249,11 @@ cdef extern from *:
     float vm_logisticf(float x) noexcept nogil
     float vm_erff(float x) noexcept nogil
     float vm_log1pf(float x) noexcept nogil
-    float vm_exp1f(float x, float* above) noexcept nogil
     double vm_exp(double x) noexcept nogil
     double vm_tanh(double x) noexcept nogil
     double vm_logistic(double x) noexcept nogil
     double vm_erf(double x) noexcept nogil
     double vm_log1p(double x) noexcept nogil
-    double vm_exp1(double x, double* above) noexcept nogil
     float vm_heldf(float x) noexcept nogil
     double vm_held(double x) noexcept nogil
 
@@ -376,15 +293,6 @@ cdef inline real vlog1p(real x) noexcept nogil:
         return vm_log1pf(x)
     else:
         return vm_log1p(x)
-
-
-cdef inline real vexp1(real x, real* above) noexcept nogil:
-    """exp of one number, and above <- 1 + exp, in the shortest time; for -87 <= x <= 88 (double:
-    -708, 709), and that of the nearest of these beyond."""
-    if real is float:
-        return vm_exp1f(x, above)
-    else:
-        return vm_exp1(x, above)
 
 
 cdef inline real vheld(real x) noexcept nogil:
