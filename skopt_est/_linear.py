@@ -137,16 +137,17 @@ class LinearEstimator(OptimizerEstimator):
 
     # -- prediction --------------------------------------------------------------------------
 
-    def _raw_prediction(self, X: Any) -> Array:
-        """X W + b, (n_samples, n_outputs)."""
+    def _raw_prediction(self, X: Any, signs: bool = False) -> Array:
+        """X W + b, (n_samples, n_outputs); with `signs` 1 where it is above 0, else 0."""
         check_is_fitted(self)
         W, b = self._get_coef()
         # else somebody put others in their place
         as_fitted = W.dtype.char in "fd" and len(W) == getattr(self, "n_features_in_", None)
         if as_fitted and not issparse(X):
-            return raw_prediction(self, X, [W], [b])
+            return raw_prediction(self, X, [W], [b], signs=signs)
         X = check_rows(self, X, reset=False, dtype=[np.float64, np.float32])
-        return np.asarray(X @ W) + b
+        f = np.asarray(X @ W) + b
+        return (f > 0).astype(np.int64) if signs else f
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coef_")

@@ -168,9 +168,9 @@ class MLPEstimator(OptimizerEstimator):
         self.out_activation_ = objective.loss.out_activation
         self._activations = list(self._architecture().activations)
 
-    def _raw_prediction(self, X: Any) -> Array:
+    def _raw_prediction(self, X: Any, signs: bool = False) -> Array:
         check_is_fitted(self)
-        return raw_prediction(self, X, self.coefs_, self.intercepts_, self._activations)
+        return raw_prediction(self, X, self.coefs_, self.intercepts_, self._activations, signs)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")

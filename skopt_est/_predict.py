@@ -27,16 +27,18 @@ def raw_prediction(
     coefs: Sequence[Array],
     intercepts: Sequence[Array],
     activations: Sequence[str] = (),
+    signs: bool = False,
 ) -> Array:
-    """The last layer's products, (n_samples, n_outputs), of rows that are checked."""
+    """The last layer's products, (n_samples, n_outputs), of rows that are checked; `signs`, of a
+    single output: 1 where they are above 0, else 0, which takes no array of products."""
     layers = coefs, intercepts, [engine.ACTIVATION_CODES[name] for name in activations]
     if plain_rows(estimator, X):
         # Numbers that are not finite are found on the way, and then told of by check_rows.
-        raw = _through_layers(X, *layers, finite_only=True)
+        raw = _through_layers(X, *layers, signs=signs, finite_only=True)
         if raw is not None:
             return raw
     X = check_rows(estimator, X, reset=False, dtype=[np.float64, np.float32])
-    raw = _through_layers(X, *layers)
+    raw = _through_layers(X, *layers, signs=signs)
     assert raw is not None
     return raw
 
@@ -46,6 +48,7 @@ def _through_layers(
     coefs: Sequence[Array],
     intercepts: Sequence[Array],
     codes: list[int],
+    signs: bool = False,
     finite_only: bool = False,
 ) -> Array | None:
     """None if only finite predictions are wanted, and some sum of X's numbers is not finite."""
@@ -54,13 +57,13 @@ def _through_layers(
     coefs = [np.ascontiguousarray(W, dtype) for W in coefs]
     intercepts = [np.ascontiguousarray(b, dtype) for b in intercepts]
     layers, n = (coefs, intercepts, codes, finite_only), X.shape[0]
+    result = np.empty((n, coefs[-1].shape[1]), np.int64 if signs else dtype)
     if n == 1 and max(W.size for W in coefs) < LEAST_FOR_BLAS:
-        return engine.predict(X.astype(dtype, copy=False), *layers)
+        return engine.predict(X.astype(dtype, copy=False), *layers, result)
     entries = X.nnz if issparse(X) else X.size
     work = entries * coefs[0].shape[1] + n * sum(W.size for W in coefs[1:])
     n_parts = max(min(work // PART_WORK, MOST_PARTS, n), 1)
     ends = [n * i // n_parts for i in range(n_parts + 1)]
-    result = np.empty((n, coefs[-1].shape[1]), dtype)
 
     def predict(part: int) -> bool:
         step = ends[part + 1] - ends[part] if X.dtype == dtype else CONVERTED_ROWS

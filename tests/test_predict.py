@@ -321,3 +321,22 @@ def test_two_labels_come_back_as_they_were(first, second, dtype):
     assert labels.dtype == model.classes_.dtype == y.dtype
     np.testing.assert_array_equal(labels == model.classes_[1], model.decision_function(X) > 0)
     np.testing.assert_array_equal(np.unique(labels), np.unique(y))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 2, 300, 20_000])
+def test_labels_are_the_signs_of_raw_predictions_in_parts_too(n, dtype, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(max(n, 50), 9)).astype(dtype)
+    model = fit(LogisticRegression(**QUICK), X, X[:, 0] + X[:, 1] > 0.3)
+    expected = model.decision_function(X[:n]) > 0
+    for most in (10**9, 1000):
+        monkeypatch.setattr("skopt_est._predict.PART_WORK", most)
+        for rows in (X[:n], sp.csr_matrix(X[:n])):
+            model.classes_ = np.array([0, 1])
+            np.testing.assert_array_equal(model.predict(rows), expected)
+            model.classes_ = np.array([7, -2])
+            np.testing.assert_array_equal(model.predict(rows), np.where(expected, -2, 7))
+    X[n - 1, 3] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        model.predict(X[:n])

@@ -166,6 +166,8 @@ def test_arrays_that_the_engine_cannot_fill_or_take_are_refused():
     for result in (np.empty((5, 1)), np.empty((2, 5)).T, np.empty((5, 2), np.float32), read_only):
         with pytest.raises((ValueError, BufferError), match=r"result must be|writable"):
             engine.predict(X, [W], [b], [], False, result)
+    with pytest.raises(ValueError, match="result must be"):
+        engine.predict(X, [W], [b], [], False, np.empty((5, 2), np.int64))
     data = engine.Data(X, np.ones((5, 1)), engine.LOSS_CODES["squared_error"])
     network = engine.Network((3, 1))
     solver = SOLVERS["gd"]()

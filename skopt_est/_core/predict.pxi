@@ -20,9 +20,11 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False, result=No
     activations : codes, one a hidden layer
     finite_only : return None if the numbers of some block of X don't have a finite sum, or, of a
         single layer with one output, the predictions
-    result : C-ordered array (n, outputs) of X's dtype, to be filled and returned, or None
+    result : C-ordered array (n, outputs), to be filled and returned, or None. Of X's dtype; of a
+        single output it may be of int64, and then is 1 where the prediction is above 0, else 0
     """
     cdef bint summable
+    cdef int64_t* signs = NULL
     cdef Py_ssize_t most_weights = 0
     cdef Py_ssize_t n_layers = len(coefs), level, widest = 1, rows, n
     cdef Rows source
@@ -62,21 +64,26 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False, result=No
         result = np.empty((n, d), dtype)
     elif result.shape != (n, d) or not result.flags.c_contiguous:
         raise ValueError(f"result must be C-ordered, of shape {(n, d)}, got {result.shape}")
-    out = <void*> _vector(result.reshape(-1), dtype, n * d, "result", True)
+    filled = dtype if d > 1 or result.dtype != np.int64 else result.dtype
+    out = <void*> _vector(result.reshape(-1), filled, n * d, "result", True)
     rows = PREDICT_FEW if most_weights <= FEW_WEIGHTS else PREDICT_ELEMENTS
     rows = min(max(rows // (2 * widest), 16), BLOCK_ROWS)
     if 2 * rows >= WHOLE_TILES:
         rows = (rows + WHOLE_TILES // 2) // WHOLE_TILES * WHOLE_TILES
     rows = min(rows, max(n, 1))
+    if filled != dtype:
+        signs = <int64_t*> out
+        of_block = np.empty(rows, dtype)
+        out = <void*> _address(of_block)
     buffers = np.empty(2 * rows * widest, dtype)
     place = <char*> _address(buffers)
     for level in range(n_layers - 1):
         layers[level].out = place + (level % 2) * rows * widest * itemsize
     with nogil:
         if is_float:
-            summable = _predict(&source, layers, n_layers, rows, finite_only, <float*> out)
+            summable = _predict(&source, layers, n_layers, rows, finite_only, <float*> out, signs)
         else:
-            summable = _predict(&source, layers, n_layers, rows, finite_only, <double*> out)
+            summable = _predict(&source, layers, n_layers, rows, finite_only, <double*> out, signs)
     return result if summable else None
 
 
@@ -90,10 +97,11 @@ cdef bint _summable(const real* x, Py_ssize_t n) noexcept nogil:
 
 cdef bint _predict(
     const Rows* source, Layer* layers, Py_ssize_t n_layers, Py_ssize_t block_rows,
-    bint finite_only, real* result,
+    bint finite_only, real* result, int64_t* signs,
 ) except -1 nogil:
-    """Whether the rows' numbers could be summed, if that was asked."""
-    cdef Py_ssize_t start = 0, count, work = 0
+    """Whether the rows' numbers could be summed, if that was asked. signs: NULL, or what is filled
+    in place of result, which then is a block's."""
+    cdef Py_ssize_t start = 0, count, work = 0, i
     cdef Layer* last = layers + n_layers - 1
     cdef const real* block
     cdef bint asked = finite_only and source.indices == NULL
@@ -105,11 +113,13 @@ cdef bint _predict(
         # Here they come from memory; the layers find them in cache.
         if asked and not told_by_result and not _summable(block, count * source.d):
             return False
-        last.out = result + start * last.n_out
+        last.out = result + (start * last.n_out if signs == NULL else 0)
         forward_rows(source, layers, n_layers, NULL, start, count, source.n, block,
                      NULL, False)
         if asked and told_by_result and not _summable(<const real*> last.out, count):
             return False
+        for i in range(count if signs != NULL else 0):
+            signs[start + i] = (<const real*> last.out)[i] > 0
         start += count
         work += count * layers[0].n_in * layers[0].n_out
         if work > SIGNAL_WORK:
