@@ -89,8 +89,11 @@ def epoch(fit: Callable[[int], Any], epochs: int) -> tuple[float, Any]:
     """Seconds of an epoch: a fit of twice so many less one of so many, over their number.
 
     What a fit does once falls out of it, all that it does once an epoch stays in. Short fits are
-    repeated, and the median of the differences is taken: one of them is soon lost in noise.
+    repeated, and the median of the differences is taken: one of them is soon lost in noise. The
+    first fit is not counted: after another side's it finds caches and memory as that left them,
+    and would shorten the first of few differences.
     """
+    fit(epochs)
     differences: list[float] = []
     taken = 0.0
     while taken < LEAST_SECONDS:
