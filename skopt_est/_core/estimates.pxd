@@ -42,15 +42,18 @@ cdef extern from *:
     SKOPT_ROOTS(__m512, ps, 0)
     SKOPT_ROOTS(__m512d, pd, 1)
 
-    /* NAME: w and G after a step; M, S: what intrinsics of V's kind begin and end with. */
+    /* NAME: w and G after a step; returns the sum of w times the following row, which its first
+     * product needs not wait for all of w for. M, S: what intrinsics of V's kind begin and end
+     * with. Rows of d, in whole vectors. */
     #define SKOPT_ADAGRAD(NAME, T, V, M, S, ROOT, LESS) \\
-    static inline void NAME( \\
+    static inline T NAME( \\
             T *w, T *G, const T *a, T gradient, T eta, T eps, const T *l1, const T *l2, \\
-            Py_ssize_t n) { \\
+            const T *following, Py_ssize_t d) { \\
+        enum { LANES = sizeof(V) / sizeof(T) }; \\
         V zero = M##_setzero_##S(), infinite = M##_set1_##S((T) INFINITY); \\
         V sign = M##_set1_##S((T) -0.0), rate = M##_set1_##S(eta); \\
-        V old, g, pull, sum, q, towards, size; \\
-        for (Py_ssize_t j = 0; j < n; j += sizeof(V) / sizeof(T)) { \\
+        V old, g, pull, sum, q, towards, size, product = zero; \\
+        for (Py_ssize_t j = 0; j < d; j += LANES) { \\
             old = M##_loadu_##S(w + j); \\
             g = M##_mul_##S(M##_set1_##S(gradient), M##_loadu_##S(a + j)); \\
             sum = M##_fmadd_##S(g, g, M##_loadu_##S(G + j)); \\
@@ -70,10 +73,30 @@ cdef extern from *:
                 size = M##_or_##S(size, towards); \\
             } \\
             /* a sum of zero, or one that overflowed, allows no step */ \\
-            M##_storeu_##S(w + j, M##_mask_mov_##S( \\
+            size = M##_mask_mov_##S( \\
                 old, M##_cmp_##S##_mask(sum, zero, _CMP_NEQ_UQ) \\
-                     & M##_cmp_##S##_mask(sum, infinite, _CMP_NEQ_UQ), size)); \\
+                     & M##_cmp_##S##_mask(sum, infinite, _CMP_NEQ_UQ), size); \\
+            M##_storeu_##S(w + j, size); \\
+            product = M##_fmadd_##S(M##_loadu_##S(following + j), size, product); \\
         } \\
+        return skopt_sum##M##_##S(product); \\
+    }
+    static inline float skopt_sum_mm256_ps(__m256 x) {
+        __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+        half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+        return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+    }
+    static inline double skopt_sum_mm256_pd(__m256d x) {
+        __m128d half = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
+        return _mm_cvtsd_f64(_mm_add_sd(half, _mm_unpackhi_pd(half, half)));
+    }
+    static inline float skopt_sum_mm512_ps(__m512 x) {
+        return skopt_sum_mm256_ps(
+            _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1)));
+    }
+    static inline double skopt_sum_mm512_pd(__m512d x) {
+        return skopt_sum_mm256_pd(
+            _mm256_add_pd(_mm512_castpd512_pd256(x), _mm512_extractf64x4_pd(x, 1)));
     }
     #define SKOPT_LESS_BY_ESTIMATE(M, S, old, size, q) \\
         M##_fnmadd_##S(size, skopt_reciprocal_##S(q), old)
@@ -85,26 +108,25 @@ cdef extern from *:
     SKOPT_ADAGRAD(skopt_adagrad_shortf, float, __m256, _mm256, ps, _mm256_sqrt_ps, SKOPT_LESS)
     SKOPT_ADAGRAD(skopt_adagrad_short, double, __m256d, _mm256, pd, _mm256_sqrt_pd, SKOPT_LESS)
     #define SKOPT_ADAGRAD_OF(T, F) \\
-    static inline void skopt_adagrad##F( \\
+    static inline T skopt_adagrad##F( \\
             T *w, T *G, const T *a, T gradient, T eta, T eps, const T *l1, const T *l2, \\
-            Py_ssize_t n) { \\
-        if (n * (Py_ssize_t) sizeof(T) <= SKOPT_SHORT_ROW) \\
-            skopt_adagrad_short##F(w, G, a, gradient, eta, eps, l1, l2, n); \\
-        else \\
-            skopt_adagrad_long##F(w, G, a, gradient, eta, eps, l1, l2, n); \\
+            const T *following, Py_ssize_t d) { \\
+        if (d * (Py_ssize_t) sizeof(T) <= SKOPT_SHORT_ROW) \\
+            return skopt_adagrad_short##F(w, G, a, gradient, eta, eps, l1, l2, following, d); \\
+        return skopt_adagrad_long##F(w, G, a, gradient, eta, eps, l1, l2, following, d); \\
     }
     SKOPT_ADAGRAD_OF(float, f)
     SKOPT_ADAGRAD_OF(double, )
     #else
     #define SKOPT_ESTIMATES 0
-    #define skopt_adagradf(w, G, a, gradient, eta, eps, l1, l2, n) ((void) 0)
-    #define skopt_adagrad(w, G, a, gradient, eta, eps, l1, l2, n) ((void) 0)
+    #define skopt_adagradf(...) 0
+    #define skopt_adagrad(...) 0
     #endif
     """
     const bint SKOPT_ESTIMATES
-    void skopt_adagradf(
+    float skopt_adagradf(
         float* w, float* G, const float* a, float gradient, float eta, float eps, const float* l1,
-        const float* l2, Py_ssize_t n) noexcept nogil
-    void skopt_adagrad(
+        const float* l2, const float* following, Py_ssize_t d) noexcept nogil
+    double skopt_adagrad(
         double* w, double* G, const double* a, double gradient, double eta, double eps,
-        const double* l1, const double* l2, Py_ssize_t n) noexcept nogil
+        const double* l1, const double* l2, const double* following, Py_ssize_t d) noexcept nogil

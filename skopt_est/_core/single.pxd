@@ -70,20 +70,12 @@ cdef inline const real* whole(
     return <const real*> p.edge
 
 
-cdef inline void load(const Rows* rows, Py_ssize_t row, const Padded* p, real* a) noexcept nogil:
-    """The row as training sees it."""
-    cdef const real* x = whole(rows, row, p, <real> 0)
-    cdef const real* shift = <const real*> p.shift
-    cdef const real* inv_scale = <const real*> p.inv_scale
-    cdef Py_ssize_t j
-    for j in range(elements(p.vectors, <real> 0)):
-        a[j] = (x[j] - shift[j]) * inv_scale[j]
-
-
 cdef extern from *:
     r"""
-    /* Short rows are taken in halves of the processor's vectors, where these have 64 bytes: it is
-     * the wait for the last one that counts, and then for the sum across. */
+    /* Short rows are taken in halves of vectors of 64 bytes: it is the wait for the last one that
+     * counts, and then for the sum across. What a step stores the next one loads in vectors of the
+     * same size, or it would wait until that is out of the processor's hands. */
+    #define SINGLE_SHORT 128 /* bytes */
     #if TILE_BYTES == 64
     typedef float single_halff __attribute__((vector_size(32), aligned(4), may_alias));
     typedef double single_half __attribute__((vector_size(32), aligned(8), may_alias));
@@ -91,74 +83,73 @@ cdef extern from *:
     #define single_halff tile_vectorf
     #define single_half tile_vector
     #endif
-    #define SINGLE_SHORT 128 /* bytes */
-    #define SINGLE_AT(V, p, j) (*(const V *) ((p) + (j)))
 
-    /* The sum of a w; of long rows in four chains of additions. */
+    /* a <- (x - shift) inv_scale */
     #if TILE_BYTES == 0
-    #define SINGLE_LONG PTRDIFF_MAX
-    #define SINGLE_DOT_LONG(T, F) T total = 0;
+    #define SINGLE_LOAD_IN(V, T) \
+        for (ptrdiff_t j = 0; j < width; j++) \
+            a[j] = (x[j] - shift[j]) * inv_scale[j];
     #else
-    #define SINGLE_LONG 512 /* bytes */
-    #define SINGLE_ADD(F, k) { \
-        sum##k += SINGLE_AT(tile_vector##F, a, j + k * LANES) \
-            * SINGLE_AT(tile_vector##F, w, j + k * LANES); \
-        TILE_KEEP(sum##k); \
-    }
-    #define SINGLE_DOT_LONG(T, F) \
-        enum { LANES = sizeof(tile_vector##F) / sizeof(T) }; \
-        tile_vector##F sum0 = {0}, sum1 = {0}, sum2 = {0}, sum3 = {0}; \
-        T total = 0; \
-        for (; j + 4 * LANES <= width; j += 4 * LANES) { \
-            SINGLE_ADD(F, 0) \
-            SINGLE_ADD(F, 1) \
-            SINGLE_ADD(F, 2) \
-            SINGLE_ADD(F, 3) \
-        } \
-        sum0 = (sum0 + sum1) + (sum2 + sum3); \
-        TILE_UNROLL for (int i = 0; i < LANES; i++) \
-            total += sum0[i];
+    #define SINGLE_AT(V, p) (*(const V *) ((p) + j))
+    #define SINGLE_LOAD_IN(V, T) \
+        for (ptrdiff_t j = 0; j < width; j += sizeof(V) / sizeof(T)) \
+            *(V *) (a + j) = (SINGLE_AT(V, x) - SINGLE_AT(V, shift)) * SINGLE_AT(V, inv_scale);
     #endif
-    #define SINGLE_DOT(T, F) \
-    TILE_INLINE T single_dot##F(const T *a, const T *w, ptrdiff_t width) { \
-        ptrdiff_t j = 0; \
-        T rest = 0; \
-        if (width * (ptrdiff_t) sizeof(T) >= SINGLE_LONG) { \
-            SINGLE_DOT_LONG(T, F) \
-            for (; j < width; j++) \
-                total += a[j] * w[j]; \
-            return total; \
+    #define SINGLE_LOAD(T, F) \
+    TILE_INLINE void single_load##F( \
+            T *a, const T *x, const T *shift, const T *inv_scale, ptrdiff_t width) { \
+        if (width * (ptrdiff_t) sizeof(T) <= SINGLE_SHORT) { \
+            SINGLE_LOAD_IN(single_half##F, T) \
+        } else { \
+            SINGLE_LOAD_IN(tile_vector##F, T) \
         } \
-        for (; j < width; j++) \
-            rest += a[j] * w[j]; \
-        return rest; \
     }
-    SINGLE_DOT(float, f)
-    SINGLE_DOT(double, )
+    SINGLE_LOAD(float, f)
+    SINGLE_LOAD(double, )
     """
-    float single_dotf(const float* a, const float* w, Py_ssize_t width) noexcept nogil
-    double single_dot(const double* a, const double* w, Py_ssize_t width) noexcept nogil
+    void single_loadf(
+        float* a, const float* x, const float* shift, const float* inv_scale, Py_ssize_t width
+    ) noexcept nogil
+    void single_load(
+        double* a, const double* x, const double* shift, const double* inv_scale, Py_ssize_t width
+    ) noexcept nogil
+
+
+cdef inline void load(const Rows* rows, Py_ssize_t row, const Padded* p, real* a) noexcept nogil:
+    """The row as training sees it."""
+    cdef const real* x = whole(rows, row, p, <real> 0)
+    cdef const real* shift = <const real*> p.shift
+    cdef const real* inv_scale = <const real*> p.inv_scale
+    if real is float:
+        single_loadf(a, x, shift, inv_scale, elements(p.vectors, <real> 0))
+    else:
+        single_load(a, x, shift, inv_scale, elements(p.vectors, <real> 0))
 
 
 cdef inline real padded_dot(const real* a, const real* w, Py_ssize_t vectors) noexcept nogil:
-    if real is float:
-        return single_dotf(a, w, elements(vectors, <real> 0))
-    else:
-        return single_dot(a, w, elements(vectors, <real> 0))
-
-
-cdef inline void sgd_row(
-    real* w, const real* a, real step, const real* threshold, const real* factor,
-    Py_ssize_t vectors,
-) noexcept nogil:
-    """w <- prox(w - step a), threshold = D l1 and factor = 1 / (1 + D l2)."""
     cdef Py_ssize_t j
-    cdef real moved, size
+    cdef real total = 0
+    for j in range(elements(vectors, <real> 0)):
+        total += a[j] * w[j]
+    return total
+
+
+cdef inline real sgd_row(
+    real* w, const real* a, real step, const real* threshold, const real* factor,
+    const real* following, Py_ssize_t vectors,
+) noexcept nogil:
+    """w <- prox(w - step a), threshold = D l1 and factor = 1 / (1 + D l2); returns the sum of w
+    times the following row."""
+    cdef Py_ssize_t j
+    cdef real moved, size, total = 0
     for j in range(elements(vectors, <real> 0)):
         moved = w[j] - step * a[j]
         size = magnitude(moved) - threshold[j]
         size = size if size > 0 else 0 * size
-        w[j] = (size if moved > 0 else -size) * factor[j]
+        size = (size if moved > 0 else -size) * factor[j]
+        w[j] = size
+        total += following[j] * size
+    return total
 
 
 cdef extern from *:
@@ -264,20 +255,20 @@ cdef extern from *:
         Py_ssize_t width, const char* soon, const char* far, double* pq) noexcept nogil
 
 
-cdef inline void adagrad_row(
+cdef inline real adagrad_row(
     real* w, real* G, const real* a, real gradient, real eta, real eps, const real* l1,
-    const real* l2, Py_ssize_t vectors,
+    const real* l2, const real* following, Py_ssize_t d, Py_ssize_t vectors,
 ) noexcept nogil:
     """With q = sqrt(G) + eps and D = eta / q both steps are one division:
-    w <- S(w q - eta g, eta l1) / (q + eta l2). l1: NULL without L1."""
+    w <- S(w q - eta g, eta l1) / (q + eta l2). l1: NULL without L1. Returns the sum of w times the
+    following row."""
     cdef Py_ssize_t j
-    cdef real g, q, moved, size
+    cdef real g, q, moved, size, total = 0
     if SKOPT_ESTIMATES:
         if real is float:
-            skopt_adagradf(w, G, a, gradient, eta, eps, l1, l2, elements(vectors, <real> 0))
+            return skopt_adagradf(w, G, a, gradient, eta, eps, l1, l2, following, d)
         else:
-            skopt_adagrad(w, G, a, gradient, eta, eps, l1, l2, elements(vectors, <real> 0))
-        return
+            return skopt_adagrad(w, G, a, gradient, eta, eps, l1, l2, following, d)
     for j in range(elements(vectors, <real> 0)):
         g = gradient * a[j]
         G[j] += g * g
@@ -290,7 +281,10 @@ cdef inline void adagrad_row(
         size /= q + eta * l2[j]
         # a sum of zero, or one that overflowed, allows no step
         size = size if G[j] != 0 else w[j]
-        w[j] = w[j] if G[j] == <real> INFINITY else size
+        size = w[j] if G[j] == <real> INFINITY else size
+        w[j] = size
+        total += following[j] * size
+    return total
 
 
 cdef inline double rows_ahead(
@@ -405,7 +399,7 @@ cdef inline double single_rows(
     """Steps start to stop; returns the sum of weighted losses. bias: NULL without intercept."""
     cdef Py_ssize_t s, row, j, first = start, vectors = p.vectors
     cdef double total = 0, rate = -1
-    cdef real gradient, eta, weight, z
+    cdef real gradient, eta, weight, z, product
     cdef real told[AT_ONCE]
     cdef bint apart = wide_apart(rows, <real> 0)
     cdef real* w = <real*> p.w
@@ -417,9 +411,10 @@ cdef inline double single_rows(
     cdef real* a = <real*> p.a
     cdef real* following = <real*> p.b
     load(rows, order[start], p, a)
+    product = padded_dot(a, w, vectors)
     for s in range(start, stop):
         row = order[s]
-        z = padded_dot(a, w, vectors)
+        z = product
         if bias != NULL:
             z += bias[0]
         if apart and s % LOOKED_UP == 0:
@@ -435,9 +430,11 @@ cdef inline double single_rows(
         eta = <real> coefficients[s * stride]
         if h.code == ADAGRAD:
             if p.lasso:
-                adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, l1, l2, vectors)
+                product = adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, l1, l2, following,
+                                      rows.d, vectors)
             else:
-                adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, NULL, l2, vectors)
+                product = adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, NULL, l2,
+                                      following, rows.d, vectors)
             if bias != NULL:
                 bias_G[0] += gradient * gradient
                 if bias_G[0] != 0:
@@ -448,7 +445,7 @@ cdef inline double single_rows(
                 for j in range(elements(vectors, <real> 0)):
                     threshold[j] = eta * l1[j]
                     factor[j] = 1 / (<real> 1 + eta * l2[j])
-            sgd_row(w, a, eta * gradient, threshold, factor, vectors)
+            product = sgd_row(w, a, eta * gradient, threshold, factor, following, vectors)
             if bias != NULL:
                 bias[0] -= eta * gradient
         a, following = following, a
