@@ -36,9 +36,7 @@ typedef REAL vec __attribute__((vector_size(64), aligned(sizeof(REAL)), may_alia
 #define VECTOR 16
 #endif
 typedef REAL own __attribute__((vector_size(VECTOR), aligned(sizeof(REAL)), may_alias));
-typedef REAL quad __attribute__((vector_size(16)));
 typedef typeof(_Generic((REAL) 0, float: (int32_t) 0, double: (int64_t) 0)) whole;
-typedef whole wholes __attribute__((vector_size(16)));
 
 /* 2^f for |f| <= 1/2, numbers or vectors: Taylor's series in pairs. */
 #define TWO_TO(f, f2) \
@@ -52,16 +50,55 @@ typedef whole wholes __attribute__((vector_size(16)));
             + f2 * ((REAL) 7.054911620801123e-9 + f * (REAL) 4.4455382718708e-10) \
             + f2 * f2 * (REAL) 2.5678435993488e-11))
 
-/* 1 / (1 + exp(-z)) to the last digits or so, with as few waits as there can be: exp(-z) is
- * 2^k 2^f, and 2^k is put together in vector registers while 2^f is on its way. */
+/* 1 / (1 + exp(-z)) to the last digits or so, with as few waits as we found: Taylor's series around
+ * the nearest of some numbers, whose terms are in a table; beyond it, which these loops hardly come
+ * to, as it is written. */
+#define NEAREST 16 /* to one */
+#define END 16
+static REAL terms[2 * NEAREST * END + 1][8];
+static __attribute__((constructor)) void fill_terms(void) {
+    for (long k = -NEAREST * END; k <= NEAREST * END; k++) {
+        long double e = expl(-(long double) k / NEAREST), a[9] = {1 / (1 + e)};
+        for (long n = 0; n < 8; n++) {
+            long double of_square = 0;
+            for (long i = 0; i <= n; i++) of_square += a[i] * a[n - i];
+            terms[k + NEAREST * END][n] = (REAL) a[n];
+            a[n + 1] = (a[n] - of_square) / (n + 1);
+        }
+        if (sizeof(REAL) == 4) { /* the fifth term, as a parabola */
+            const long double square = 0.25L / NEAREST / NEAREST;
+            terms[k + NEAREST * END][0] = (REAL) (a[0] - a[4] * square * square / 8);
+            terms[k + NEAREST * END][2] = (REAL) (a[2] + a[4] * square);
+        }
+    }
+}
+#ifdef __x86_64__
+#define AS_IT_IS(x) __asm__ ("" : "+x" (x))
+#else
+#define AS_IT_IS(x) __asm__ ("" : "+w" (x))
+#endif
 static inline REAL sigmoid(REAL z) {
-    const int bits = sizeof(REAL) == 4 ? 23 : 52, bias = sizeof(REAL) == 4 ? 127 : 1023;
-    const REAL t = z * (REAL) -1.4426950408889634, f = t - __builtin_rint(t);
-    const REAL series = TWO_TO(f, (f * f));
-    quad k = {0};
-    k[0] = __builtin_rint(t);
-    wholes power = (__builtin_convertvector(k, wholes) + bias) << bits;
-    return 1 / (1 + series * ((quad) power)[0]);
+    const REAL digits = sizeof(REAL) == 4 ? (REAL) 12582912.0 : (REAL) 6755399441055744.0;
+    if (!(-END < z && z < END)) return 1 / (1 + (REAL) exp(-z));
+    union { REAL number; uint32_t bits; } k = {z * NEAREST + (digits + NEAREST * END)};
+    AS_IT_IS(k.number);
+    const REAL *a = terms[k.bits & 1023];
+    REAL t = k.number - (digits + NEAREST * END);
+    AS_IT_IS(t);
+    t = z - t / NEAREST;
+    REAL square = t * t, low = a[0] + a[1] * t, high = a[2] + a[3] * t;
+    AS_IT_IS(low);
+    AS_IT_IS(high);
+    low += square * high;
+    if (sizeof(REAL) == 4) return low;
+    AS_IT_IS(low);
+    high = a[4] + a[5] * t;
+    REAL last = a[6] + a[7] * t;
+    AS_IT_IS(high);
+    AS_IT_IS(last);
+    high += square * last;
+    AS_IT_IS(high);
+    return low + square * square * high;
 }
 
 static inline REAL root(REAL x) {
@@ -344,17 +381,22 @@ void adagrad_steps(
         const REAL gradient = sigmoid(z) - y[s & (rows - 1)];
         z = 0;
 #ifdef __AVX512F__
-        vec sum = {0};
-        for (long j = 0; j < WIDTH; j += LANES) {
-            const vec g = gradient * *(const vec*) (row + j);
-            const vec squares = *(vec*) (G + j) + g * g;
-            const vec moved = *(vec*) (w + j) - rate * g * inverse_root(squares);
-            *(vec*) (G + j) = squares;
-            *(vec*) (w + j) = moved;
-            sum += *(const vec*) (next + j) * moved;
+        /* of short rows root and division are sooner at hand */
+        if (WIDTH * sizeof(REAL) > 128) {
+            vec sum = {0};
+            for (long j = 0; j < WIDTH; j += LANES) {
+                const vec g = gradient * *(const vec*) (row + j);
+                const vec squares = *(vec*) (G + j) + g * g;
+                const vec moved = *(vec*) (w + j) - rate * g * inverse_root(squares);
+                *(vec*) (G + j) = squares;
+                *(vec*) (w + j) = moved;
+                sum += *(const vec*) (next + j) * moved;
+            }
+            for (long j = 0; j < LANES; j++) z += sum[j];
+            continue;
         }
-        for (long j = 0; j < LANES; j++) z += sum[j];
-#else /* gcc makes vectors as the processor has them, roots and divisions in them */
+#endif
+        /* gcc makes vectors as the processor has them, roots and divisions in them */
         for (long j = 0; j < WIDTH; j++) {
             const REAL g = gradient * row[j], squares = G[j] + g * g;
             const REAL moved = w[j] - rate * g / root(squares);
@@ -362,7 +404,6 @@ void adagrad_steps(
             w[j] = moved;
             z += next[j] * moved;
         }
-#endif
     }
 }
 

@@ -20,8 +20,10 @@ FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
 # With its usual start files a library that was made with -ffast-math has the whole process round
 # small numbers to zero, ours and scikit-learn's too.
 FLAGS += ("-nostartfiles",)
+VECTOR = "-mprefer-vector-width={}"
 if platform.machine() in ("x86_64", "AMD64"):
-    FLAGS += ("-mprefer-vector-width=512",)
+    FLAGS += (VECTOR.format(512),)
+SHORT_ROW = 128  # bytes: sums across half a vector are made sooner
 ROW_BYTES = 1 << 14  # of the one-row steps: in the first cache beside weights
 RATE = 0.01
 RIDGE = 0.1  # the penalty of a unit of one
@@ -41,6 +43,8 @@ class Loops:
         self.dtype, self.columns = np.dtype(dtype), columns
         real = {4: "float", 8: "double"}[self.dtype.itemsize]
         defined = (f"-DREAL={real}", f"-DCOLUMNS={columns}")
+        if VECTOR.format(512) in FLAGS and columns * self.dtype.itemsize <= SHORT_ROW:
+            flags += (VECTOR.format(256),)
         self.compiled = compiled(SOURCE, *flags, *defined)
         self.with_penalty = compiled(EXACT, *defined)
         self.real = {4: ctypes.c_float, 8: ctypes.c_double}[self.dtype.itemsize]

@@ -26,6 +26,7 @@ ctypedef fused a_loss:      # which one is known when this is compiled, or told 
 
 cdef enum:
     PADDED_ROWS = 12
+    HALF = 32           # bytes of the vectors that short rows are taken in, or a multiple of these
     # Rows are asked for so far ahead that they are still in the first cache when they are needed.
     NEAREST = 4
     AHEAD_BYTES = 16384
@@ -107,6 +108,8 @@ cdef extern from *:
     SINGLE_LOAD(float, f)
     SINGLE_LOAD(double, )
     """
+    enum:
+        SINGLE_SHORT
     void single_loadf(
         float* a, const float* x, const float* shift, const float* inv_scale, Py_ssize_t width
     ) noexcept nogil
@@ -320,6 +323,8 @@ cdef inline double rows_ahead(
     cdef Py_ssize_t pace = (
         1 if coming == NULL else max(1, min(PACE_MOST, PACE_BYTES // max(size, 1))))
     cdef Py_ssize_t last_place = n - 1, last_row = stop - 1
+    if width * <Py_ssize_t> sizeof(real) <= SINGLE_SHORT:
+        width = min(width, (size + HALF - 1) // HALF * HALF // <Py_ssize_t> sizeof(real))
     # the last row beyond whose end so much of X follows that it can be read in whole vectors
     cdef Py_ssize_t last_whole = rows.n - (width + rows.d - 1) // rows.d if rows.d else -1
     pq[0] = pq[1] = 0
