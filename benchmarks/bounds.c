@@ -74,8 +74,10 @@ static __attribute__((constructor)) void fill_terms(void) {
 }
 #ifdef __x86_64__
 #define AS_IT_IS(x) __asm__ ("" : "+x" (x))
-#else
+#elif defined __aarch64__
 #define AS_IT_IS(x) __asm__ ("" : "+w" (x))
+#else
+#define AS_IT_IS(x) { volatile REAL as_it_is = x; x = as_it_is; }
 #endif
 static inline REAL sigmoid(REAL z) {
     const REAL digits = sizeof(REAL) == 4 ? (REAL) 12582912.0 : (REAL) 6755399441055744.0;

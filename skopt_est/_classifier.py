@@ -127,17 +127,18 @@ class ProbabilisticClassifier(ClassifierMixin):
         ndarray of shape (n_samples,), or (n_samples, n_classes) of 0 and 1 for several labels a row
         """
         two = np.asarray(getattr(self, "classes_", ()))  # not fitted: _raw_prediction tells
-        if len(two) == 2 and two.dtype.kind in "iu" and not self._multilabel:
+        two_whole = len(two) == 2 and two.dtype.kind in "iu"
+        signs = two_whole and not getattr(self, "_multilabel", True)
+        f = self._raw_prediction(X, signs=signs)
+        if f.dtype.kind == "i":
             # A quarter of the time of `take`. A difference that is out of range comes back into it.
-            labels = self._raw_prediction(X, signs=True)[:, 0]
-            labels = labels.astype(two.dtype, copy=False)
+            labels = f[:, 0].astype(two.dtype, copy=False)
             between = np.diff(two)
             if between != 1:
                 labels *= between
             if two[0]:
                 labels += two[0]
             return labels
-        f = self._raw_prediction(X)
         if self._multilabel:
             return (f > 0).astype(int)
         if len(self.classes_) == 1:

@@ -138,7 +138,8 @@ class LinearEstimator(OptimizerEstimator):
     # -- prediction --------------------------------------------------------------------------
 
     def _raw_prediction(self, X: Any, signs: bool = False) -> Array:
-        """X W + b, (n_samples, n_outputs); with `signs` 1 where it is above 0, else 0."""
+        """X W + b, (n_samples, n_outputs); with `signs`, of a single output, integers: 1
+        where it is above 0, else 0."""
         check_is_fitted(self)
         W, b = self._get_coef()
         # else somebody put others in their place
@@ -147,7 +148,7 @@ class LinearEstimator(OptimizerEstimator):
             return raw_prediction(self, X, [W], [b], signs=signs)
         X = check_rows(self, X, reset=False, dtype=[np.float64, np.float32])
         f = np.asarray(X @ W) + b
-        return (f > 0).astype(np.int64) if signs else f
+        return (f > 0).astype(np.int64) if signs and f.shape[1] == 1 else f
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coef_")

@@ -29,8 +29,9 @@ def raw_prediction(
     activations: Sequence[str] = (),
     signs: bool = False,
 ) -> Array:
-    """The last layer's products, (n_samples, n_outputs), of rows that are checked; `signs`, of a
-    single output: 1 where they are above 0, else 0, which takes no array of products."""
+    """The last layer's products, (n_samples, n_outputs), of rows that are checked; `signs`: of a
+    single output integers, 1 where they are above 0, else 0, which takes no array of products."""
+    signs = signs and coefs[-1].shape[1] == 1
     layers = coefs, intercepts, [engine.ACTIVATION_CODES[name] for name in activations]
     if plain_rows(estimator, X):
         # Numbers that are not finite are found on the way, and then told of by check_rows.

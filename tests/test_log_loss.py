@@ -93,7 +93,7 @@ def test_small_losses_keep_their_digits(engine, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("spread", [0.1, 30, 300])
 def test_steps_of_one_row_add_up_the_same(engine, spread, dtype, solver, alike):
-    # so many that the product of their 1 + e is no number
+    # so many that the product of their 1 + e, if it were one, would be no number
     rng = np.random.default_rng(1)
     f = (spread * rng.standard_normal(1500)).astype(dtype)
     y = rng.choice([0, 0.25, 1], 1500)

@@ -340,3 +340,14 @@ def test_labels_are_the_signs_of_raw_predictions_in_parts_too(n, dtype, monkeypa
     X[n - 1, 3] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         model.predict(X[:n])
+
+
+def test_two_integer_classes_of_two_outputs_are_those_of_the_larger_one():
+    X, y = data(3)
+    model = fit(LogisticRegression(**QUICK), X, y)
+    model.classes_, model.coef_, model.intercept_ = (
+        *(model.classes_[:2], model.coef_[:2], model.intercept_[:2]),
+    )
+    for rows in (X, sp.csr_matrix(X)):
+        best = (rows @ model.coef_.T + model.intercept_).argmax(axis=1)
+        np.testing.assert_array_equal(model.predict(rows), best)

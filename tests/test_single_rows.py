@@ -8,7 +8,11 @@ from sklearn.exceptions import ConvergenceWarning
 from test_update_rules import SETTINGS, distance, fit, flat, make_data, oracle, weights_of
 
 from skopt_est import LinearRegression, LogisticRegression
+from skopt_est._core import available, get_engine
+from skopt_est._losses import LOSSES as COMPILED
+from skopt_est.solvers import SOLVERS
 
+LOG_LOSS = COMPILED["log_loss_binary"].code
 LOSSES = (
     "squared_error",
     "absolute_error",
@@ -118,6 +122,25 @@ def test_infinite_penalties_and_squares_stop_a_weight():
     assert abs(est.coef_[0]) < 1e-16 and np.abs(est.coef_[1:]).min() > 0.5
     large = LinearRegression(**params, precondition=False, learning_rate_init=0.1)
     assert (large.fit(X * np.float32(1e25), y).coef_ == 0).all()
+
+
+@pytest.mark.parametrize("width", [3, 60])
+@pytest.mark.parametrize("rate", [0.1, 10.0, 1e10])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("which", available())
+def test_the_largest_penalties_leave_nothing_of_a_weight(which, dtype, rate, width):
+    engine, most = get_engine(which), np.finfo(dtype).max
+    data = engine.Data(np.ones((1, width), dtype), np.ones((1, 1), dtype), LOG_LOSS)
+    network, order = engine.Network((width, 1)), np.zeros(1, np.int32)
+    table = np.array([[rate, 0, 0, 0]])
+    start = np.resize([0, 2.5, -8], width + 1).astype(dtype)
+    for l1, l2 in ((0, most), (most, most), (most, 0)):
+        theta, slots = start.copy(), np.zeros((1, width + 1), dtype)
+        penalties = np.full(width, l1, dtype), np.full(width, l2, dtype)
+        hyper = SOLVERS["adagrad"]().hyper()
+        model = engine.Model(theta, slots, network, *penalties, hyper)
+        engine.run_epoch(data, model, engine.Scratch(data, network), order, 1, table)
+        np.testing.assert_allclose(theta[:width], 0, atol=1e-16)
 
 
 def test_one_row_alone_and_a_second_epoch_of_single_rows():

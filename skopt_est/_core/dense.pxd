@@ -26,10 +26,6 @@ cdef extern from *:
 
 cdef enum:
     GROUP = 4           # rows at once, as fours.pxd has them
-    # Rows in sequence of at least so many bytes are asked for a block ahead, a line at a time,
-    # half of them while the block before goes forward and half while it goes back. Shorter ones are
-    # asked for on the way back.
-    SPREAD = 128
     LONG_ROW = 256      # of a single pass, that are read from end to end before they are needed
 
 
@@ -67,21 +63,10 @@ cdef inline void group(
             x[i] = copy
 
 
-cdef inline void ask_for(
-    const Rows* rows, Py_ssize_t row, Py_ssize_t n, real like
-) noexcept nogil:
-    """Fetch GROUP rows from this one on, if n has so many, while others are computed with."""
-    cdef Py_ssize_t at = 0, size = rows.d * <Py_ssize_t> sizeof(real)
-    cdef const char* start = <const char*> rows.values + row * size
-    if row + GROUP > n:
-        return
-    while at < GROUP * size:
-        skopt_prefetch(start + at)
-        at += CACHE_LINE
-
-
 cdef inline bint spread_out(const int32_t* order, Py_ssize_t size) noexcept nogil:
-    return size >= (SPREAD if order == NULL else SPREAD_ORDER)
+    """Whether rows are asked for a block ahead, a line at a time, half of them while the block
+    before goes forward and half while it goes back."""
+    return order == NULL or size >= SPREAD_ORDER
 
 
 cdef inline Py_ssize_t ask_later(
@@ -183,23 +168,18 @@ cdef inline void dense_backward(
     # those before were asked for in the forward pass
     cdef Py_ssize_t ahead = following + (count + GROUP - 1) // GROUP * FOUR_LATER
     cdef bint spread = spread_out(order, size)
-    cdef bint fetch = order == NULL and not spread
     memset(sum, 0, columns.width * sizeof(real))
     i = count
     while i % GROUP:
         z[i] = 0
         i += 1
-    i = 0
-    if not fetch:
-        i = GROUP * in_a_run(rows, order, spread, start, count, columns.width, ahead, end)
+    i = GROUP * in_a_run(rows, order, spread, start, count, columns.width, ahead, end)
     if i:
         back_run(<const real*> rows.values + start * rows.d, rows.d, i // GROUP, columns.width,
                  shift, z, <const char*> rows.values + (ahead if spread else start) * size,
                  FOUR_LATER * size if spread else 0, FOUR_LATER * CACHE_LINE if spread else 0,
                  sum)
     while i < count:
-        if fetch:
-            ask_for(rows, start + count + i, n, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
         pace = ask_later(rows, order, spread, ahead + i // 2, end, x, later)
         four_back(x, columns.width, shift, z + i, later, pace, sum)

@@ -1,20 +1,23 @@
 # Adagrad's step on one dense row where the processor has estimates of roots and reciprocals
 # (AVX-512). Root and division of eight doubles take 40 cycles in which nothing else starts, and
 # the next row waits for them. Estimates of 14 bits are made precise by Newton's method, to an ulp
-# or two. Of a short row it is the wait that counts, which is shorter for root and division of half
-# a vector. So that these add up to no drift in a weight that has no gradient for long, it is what
-# the step takes off that they are part of:
+# or two. So that these ulps don't add up in a weight that has no gradient for long, it is what the
+# step takes off that estimates are part of:
 #     w <- w - eta (g + l2 w + sign(w q - eta g) l1) / (q + eta l2),
-# or zero if that changes its sign.
+# or zero if that changes its sign. Of a short row it is the wait that counts, which is shorter for
+# root and division of half a vector.
 
 
 cdef extern from *:
     """
-    #if defined(__GNUC__) && defined(__AVX512F__) && defined(__AVX512DQ__)
+    /* Bytes up to which a row is taken in vectors of 32, not 64, by the loops of single.pxd, too:
+     * what a step stores the next one loads in vectors of the same size, or it would wait until
+     * that is out of the processor's hands. */
+    #define SKOPT_SHORT_ROW 128
+    #if defined(__GNUC__) && defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
     #include <immintrin.h>
     #include <math.h>
     #define SKOPT_ESTIMATES 1
-    #define SKOPT_SHORT_ROW 128 /* bytes */
 
     /* Once for 28 bits, again for 56. */
     #define SKOPT_ROOTS(V, S, AGAIN) \\
@@ -42,36 +45,44 @@ cdef extern from *:
     SKOPT_ROOTS(__m512, ps, 0)
     SKOPT_ROOTS(__m512d, pd, 1)
 
-    /* NAME: w and G after a step; returns the sum of w times the following row, which its first
-     * product needs not wait for all of w for. M, S: what intrinsics of V's kind begin and end
-     * with. Rows of d, in whole vectors. */
-    #define SKOPT_ADAGRAD(NAME, T, V, M, S, ROOT, LESS) \\
+    /* NAME: w and G after a step; returns `start` and the sum of w times the following row, which
+     * its first product needs not wait for all of w for. M, S: what intrinsics of V's kind begin
+     * and end with. Rows of d, in whole vectors. */
+    #define SKOPT_ADAGRAD(NAME, T, V, M, S, ROOT, LESS, TOO_MUCH) \\
     static inline T NAME( \\
             T *w, T *G, const T *a, T gradient, T eta, T eps, const T *l1, const T *l2, \\
-            const T *following, Py_ssize_t d) { \\
+            const T *following, T start, Py_ssize_t d) { \\
         enum { LANES = sizeof(V) / sizeof(T) }; \\
         V zero = M##_setzero_##S(), infinite = M##_set1_##S((T) INFINITY); \\
         V sign = M##_set1_##S((T) -0.0), rate = M##_set1_##S(eta); \\
-        V old, g, pull, sum, q, towards, size, product = zero; \\
+        V old, g, sum, root, q, shrink, towards, size; \\
+        V product = M##_mask_mov_##S(zero, 1, M##_set1_##S(start)); \\
         for (Py_ssize_t j = 0; j < d; j += LANES) { \\
             old = M##_loadu_##S(w + j); \\
             g = M##_mul_##S(M##_set1_##S(gradient), M##_loadu_##S(a + j)); \\
             sum = M##_fmadd_##S(g, g, M##_loadu_##S(G + j)); \\
             M##_storeu_##S(G + j, sum); \\
-            q = M##_add_##S(ROOT(sum), M##_set1_##S(eps)); \\
-            pull = M##_fmadd_##S(M##_loadu_##S(l2 + j), old, g); \\
+            root = ROOT(sum); \\
+            /* all but the root is known before it */ \\
+            shrink = M##_mul_##S(rate, M##_loadu_##S(l2 + j)); \\
+            q = M##_add_##S(root, M##_add_##S(shrink, M##_set1_##S(eps))); \\
+            size = M##_mul_##S(rate, g); \\
             if (l1) { \\
-                towards = M##_and_##S(sign, M##_fmsub_##S(old, q, M##_mul_##S(rate, g))); \\
-                pull = M##_add_##S(pull, M##_or_##S(M##_loadu_##S(l1 + j), towards)); \\
+                towards = M##_fmsub_##S(old, M##_add_##S(root, M##_set1_##S(eps)), size); \\
+                towards = M##_and_##S(sign, towards); \\
+                size = M##_add_##S( \\
+                    size, M##_or_##S(M##_mul_##S(rate, M##_loadu_##S(l1 + j)), towards)); \\
             } \\
-            q = M##_fmadd_##S(rate, M##_loadu_##S(l2 + j), q); \\
-            size = M##_mul_##S(rate, pull); \\
+            size = M##_fmadd_##S(shrink, old, size); \\
             size = LESS(M, S, old, size, q); \\
             if (l1) { \\
                 /* no step of the penalty's crosses zero; max: of NaN the second */ \\
                 size = M##_max_##S(zero, M##_xor_##S(size, towards)); \\
                 size = M##_or_##S(size, towards); \\
             } \\
+            /* a penalty that leaves nothing; it might be infinite */ \\
+            size = M##_mask_mov_##S( \\
+                size, M##_cmp_##S##_mask(shrink, M##_set1_##S(TOO_MUCH), _CMP_NLT_UQ), zero); \\
             /* a sum of zero, or one that overflowed, allows no step */ \\
             size = M##_mask_mov_##S( \\
                 old, M##_cmp_##S##_mask(sum, zero, _CMP_NEQ_UQ) \\
@@ -102,18 +113,21 @@ cdef extern from *:
         M##_fnmadd_##S(size, skopt_reciprocal_##S(q), old)
     #define SKOPT_LESS(M, S, old, size, q) M##_sub_##S(old, M##_div_##S(size, q))
     SKOPT_ADAGRAD(skopt_adagrad_longf, float, __m512, _mm512, ps, skopt_root_ps,
-                  SKOPT_LESS_BY_ESTIMATE)
+                  SKOPT_LESS_BY_ESTIMATE, 1e30f)
     SKOPT_ADAGRAD(skopt_adagrad_long, double, __m512d, _mm512, pd, skopt_root_pd,
-                  SKOPT_LESS_BY_ESTIMATE)
-    SKOPT_ADAGRAD(skopt_adagrad_shortf, float, __m256, _mm256, ps, _mm256_sqrt_ps, SKOPT_LESS)
-    SKOPT_ADAGRAD(skopt_adagrad_short, double, __m256d, _mm256, pd, _mm256_sqrt_pd, SKOPT_LESS)
+                  SKOPT_LESS_BY_ESTIMATE, 1e200)
+    SKOPT_ADAGRAD(skopt_adagrad_shortf, float, __m256, _mm256, ps, _mm256_sqrt_ps, SKOPT_LESS,
+                  1e30f)
+    SKOPT_ADAGRAD(skopt_adagrad_short, double, __m256d, _mm256, pd, _mm256_sqrt_pd, SKOPT_LESS,
+                  1e200)
     #define SKOPT_ADAGRAD_OF(T, F) \\
     static inline T skopt_adagrad##F( \\
             T *w, T *G, const T *a, T gradient, T eta, T eps, const T *l1, const T *l2, \\
-            const T *following, Py_ssize_t d) { \\
+            const T *following, T start, Py_ssize_t d) { \\
         if (d * (Py_ssize_t) sizeof(T) <= SKOPT_SHORT_ROW) \\
-            return skopt_adagrad_short##F(w, G, a, gradient, eta, eps, l1, l2, following, d); \\
-        return skopt_adagrad_long##F(w, G, a, gradient, eta, eps, l1, l2, following, d); \\
+            return skopt_adagrad_short##F( \\
+                w, G, a, gradient, eta, eps, l1, l2, following, start, d); \\
+        return skopt_adagrad_long##F(w, G, a, gradient, eta, eps, l1, l2, following, start, d); \\
     }
     SKOPT_ADAGRAD_OF(float, f)
     SKOPT_ADAGRAD_OF(double, )
@@ -124,9 +138,13 @@ cdef extern from *:
     #endif
     """
     const bint SKOPT_ESTIMATES
+    enum:
+        SKOPT_SHORT_ROW
     float skopt_adagradf(
         float* w, float* G, const float* a, float gradient, float eta, float eps, const float* l1,
-        const float* l2, const float* following, Py_ssize_t d) noexcept nogil
+        const float* l2, const float* following, float start, Py_ssize_t d
+    ) noexcept nogil
     double skopt_adagrad(
         double* w, double* G, const double* a, double gradient, double eta, double eps,
-        const double* l1, const double* l2, const double* following, Py_ssize_t d) noexcept nogil
+        const double* l1, const double* l2, const double* following, double start, Py_ssize_t d
+    ) noexcept nogil

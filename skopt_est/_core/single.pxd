@@ -6,7 +6,9 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int8_t, int32_t
 from libc.string cimport memcpy
 
-from skopt_est._core.estimates cimport SKOPT_ESTIMATES, skopt_adagrad, skopt_adagradf
+from skopt_est._core.estimates cimport (
+    SKOPT_ESTIMATES, SKOPT_SHORT_ROW, skopt_adagrad, skopt_adagradf,
+)
 from skopt_est._core.chances cimport chance_alone
 from skopt_est._core.losses cimport AT_ONCE, LOG_LOSS_BINARY, gradient_alone, losses_told
 from skopt_est._core.memory cimport skopt_prefetch
@@ -74,9 +76,7 @@ cdef inline const real* whole(
 cdef extern from *:
     r"""
     /* Short rows are taken in halves of vectors of 64 bytes: it is the wait for the last one that
-     * counts, and then for the sum across. What a step stores the next one loads in vectors of the
-     * same size, or it would wait until that is out of the processor's hands. */
-    #define SINGLE_SHORT 128 /* bytes */
+     * counts, and then for the sum across. */
     #if TILE_BYTES == 64
     typedef float single_halff __attribute__((vector_size(32), aligned(4), may_alias));
     typedef double single_half __attribute__((vector_size(32), aligned(8), may_alias));
@@ -99,7 +99,7 @@ cdef extern from *:
     #define SINGLE_LOAD(T, F) \
     TILE_INLINE void single_load##F( \
             T *a, const T *x, const T *shift, const T *inv_scale, ptrdiff_t width) { \
-        if (width * (ptrdiff_t) sizeof(T) <= SINGLE_SHORT) { \
+        if (width * (ptrdiff_t) sizeof(T) <= SKOPT_SHORT_ROW) { \
             SINGLE_LOAD_IN(single_half##F, T) \
         } else { \
             SINGLE_LOAD_IN(tile_vector##F, T) \
@@ -108,8 +108,6 @@ cdef extern from *:
     SINGLE_LOAD(float, f)
     SINGLE_LOAD(double, )
     """
-    enum:
-        SINGLE_SHORT
     void single_loadf(
         float* a, const float* x, const float* shift, const float* inv_scale, Py_ssize_t width
     ) noexcept nogil
@@ -139,12 +137,12 @@ cdef inline real padded_dot(const real* a, const real* w, Py_ssize_t vectors) no
 
 cdef inline real sgd_row(
     real* w, const real* a, real step, const real* threshold, const real* factor,
-    const real* following, Py_ssize_t vectors,
+    const real* following, real start, Py_ssize_t vectors,
 ) noexcept nogil:
-    """w <- prox(w - step a), threshold = D l1 and factor = 1 / (1 + D l2); returns the sum of w
-    times the following row."""
+    """w <- prox(w - step a), threshold = D l1 and factor = 1 / (1 + D l2); returns `start` and the
+    sum of w times the following row."""
     cdef Py_ssize_t j
-    cdef real moved, size, total = 0
+    cdef real moved, size, total = start
     for j in range(elements(vectors, <real> 0)):
         moved = w[j] - step * a[j]
         size = magnitude(moved) - threshold[j]
@@ -234,7 +232,7 @@ cdef extern from *:
             T *w, const T *a, const T *following, const T *x, T *second, const T *shift, \
             const T *inv_scale, const T *factor, T step, ptrdiff_t width, const char *soon, \
             const char *far, T *pq) { \
-        if (width * (ptrdiff_t) sizeof(T) <= SINGLE_SHORT) \
+        if (width * (ptrdiff_t) sizeof(T) <= SKOPT_SHORT_ROW) \
             sgd_ahead_short##F(w, a, following, x, second, shift, inv_scale, factor, step, width, \
                                soon, far, pq); \
         else \
@@ -260,18 +258,18 @@ cdef extern from *:
 
 cdef inline real adagrad_row(
     real* w, real* G, const real* a, real gradient, real eta, real eps, const real* l1,
-    const real* l2, const real* following, Py_ssize_t d, Py_ssize_t vectors,
+    const real* l2, const real* following, real start, Py_ssize_t d, Py_ssize_t vectors,
 ) noexcept nogil:
     """With q = sqrt(G) + eps and D = eta / q both steps are one division:
-    w <- S(w q - eta g, eta l1) / (q + eta l2). l1: NULL without L1. Returns the sum of w times the
-    following row."""
+    w <- S(w q - eta g, eta l1) / (q + eta l2). l1: NULL without L1. Returns `start` and the sum of
+    w times the following row."""
     cdef Py_ssize_t j
-    cdef real g, q, moved, size, total = 0
+    cdef real g, q, moved, size, total = start
     if SKOPT_ESTIMATES:
         if real is float:
-            return skopt_adagradf(w, G, a, gradient, eta, eps, l1, l2, following, d)
+            return skopt_adagradf(w, G, a, gradient, eta, eps, l1, l2, following, start, d)
         else:
-            return skopt_adagrad(w, G, a, gradient, eta, eps, l1, l2, following, d)
+            return skopt_adagrad(w, G, a, gradient, eta, eps, l1, l2, following, start, d)
     for j in range(elements(vectors, <real> 0)):
         g = gradient * a[j]
         G[j] += g * g
@@ -323,7 +321,7 @@ cdef inline double rows_ahead(
     cdef Py_ssize_t pace = (
         1 if coming == NULL else max(1, min(PACE_MOST, PACE_BYTES // max(size, 1))))
     cdef Py_ssize_t last_place = n - 1, last_row = stop - 1
-    if width * <Py_ssize_t> sizeof(real) <= SINGLE_SHORT:
+    if width * <Py_ssize_t> sizeof(real) <= SKOPT_SHORT_ROW:
         width = min(width, (size + HALF - 1) // HALF * HALF // <Py_ssize_t> sizeof(real))
     # the last row beyond whose end so much of X follows that it can be read in whole vectors
     cdef Py_ssize_t last_whole = rows.n - (width + rows.d - 1) // rows.d if rows.d else -1
@@ -404,7 +402,7 @@ cdef inline double single_rows(
     """Steps start to stop; returns the sum of weighted losses. bias: NULL without intercept."""
     cdef Py_ssize_t s, row, j, first = start, vectors = p.vectors
     cdef double total = 0, rate = -1
-    cdef real gradient, eta, weight, z, product
+    cdef real gradient, eta, weight, z, b = 0
     cdef real told[AT_ONCE]
     cdef bint apart = wide_apart(rows, <real> 0)
     cdef real* w = <real*> p.w
@@ -416,12 +414,11 @@ cdef inline double single_rows(
     cdef real* a = <real*> p.a
     cdef real* following = <real*> p.b
     load(rows, order[start], p, a)
-    product = padded_dot(a, w, vectors)
+    if bias != NULL:
+        b = bias[0]
+    z = padded_dot(a, w, vectors) + b
     for s in range(start, stop):
         row = order[s]
-        z = product
-        if bias != NULL:
-            z += bias[0]
         if apart and s % LOOKED_UP == 0:
             look_up(rows, targets, order, s + LOOKED_UP, min(s + 2 * LOOKED_UP, n), 1)
         prefetch(rows, order, s, n, <real> 0)
@@ -434,28 +431,31 @@ cdef inline double single_rows(
         gradient = weight * gradient_alone(loss, targets[row], z, param)
         eta = <real> coefficients[s * stride]
         if h.code == ADAGRAD:
-            if p.lasso:
-                product = adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, l1, l2, following,
-                                      rows.d, vectors)
-            else:
-                product = adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, NULL, l2,
-                                      following, rows.d, vectors)
+            # the intercept first, as the next prediction begins with it
             if bias != NULL:
                 bias_G[0] += gradient * gradient
                 if bias_G[0] != 0:
-                    bias[0] -= eta / (rsqrt_(bias_G[0]) + <real> h.epsilon) * gradient
+                    b -= eta / (rsqrt_(bias_G[0]) + <real> h.epsilon) * gradient
+            if p.lasso:
+                z = adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, l1, l2, following, b,
+                                rows.d, vectors)
+            else:
+                z = adagrad_row(w, G, a, gradient, eta, <real> h.epsilon, NULL, l2, following, b,
+                                rows.d, vectors)
         else:
             if coefficients[s * stride] != rate:
                 rate = coefficients[s * stride]
                 for j in range(elements(vectors, <real> 0)):
                     threshold[j] = eta * l1[j]
                     factor[j] = 1 / (<real> 1 + eta * l2[j])
-            product = sgd_row(w, a, eta * gradient, threshold, factor, following, vectors)
             if bias != NULL:
-                bias[0] -= eta * gradient
+                b -= eta * gradient
+            z = sgd_row(w, a, eta * gradient, threshold, factor, following, b, vectors)
         a, following = following, a
         if s + 1 == min(first + AT_ONCE, stop):
             total += losses_told(
                 loss, told, targets, weights, order + first, s + 1 - first, scale, param)
             first = s + 1
+    if bias != NULL:
+        bias[0] = b
     return total
