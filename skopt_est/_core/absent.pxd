@@ -12,7 +12,7 @@ from skopt_est._core.lazy cimport Steps, catch_up
 from skopt_est._core.quads cimport QUAD_LANES, whole_lanes
 from skopt_est._core.solvers cimport (
     ADAGRAD, AMSGRAD, N_COEFFICIENTS, N_SLOTS_MAX, RMSPROP, SGD, Hyper, magnitude, rsqrt_,
-    slot_of_D, tiny,
+    slot_of_D, soft, tiny,
 )
 from skopt_est._core.types cimport real
 from skopt_est._core.vector_math cimport vexp, vlog1p
@@ -90,12 +90,6 @@ cdef inline real log_of_one_and(real b) noexcept nogil:
     cdef real root = rsqrt_(rsqrt_(rsqrt_(one + (b if b < most else most)))) - one
     cdef real told = vlog1p(b if b <= one else (root if root < one else one))
     return told if b <= one else 8 * told
-
-
-cdef inline real soft(real w, real threshold) noexcept nogil:
-    cdef real size = magnitude(w) - threshold
-    size = size if size > 0 else 0 * size
-    return size if w > 0 else -size
 
 
 cdef inline real pass_penalty(

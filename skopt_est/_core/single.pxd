@@ -15,7 +15,7 @@ from skopt_est._core.memory cimport skopt_prefetch
 from skopt_est._core.rows cimport (
     LOOKED_UP, ROWS_AHEAD, Rows, look_up, prefetch, prefetch_number, wide_apart,
 )
-from skopt_est._core.solvers cimport ADAGRAD, Hyper, magnitude, rsqrt_
+from skopt_est._core.solvers cimport ADAGRAD, Hyper, rsqrt_, soft
 from skopt_est._core.tiles cimport TILE_WHOLE  # also for its vectors, which are used below
 from skopt_est._core.types cimport real
 from skopt_est._core.vector_math cimport vheld
@@ -142,14 +142,11 @@ cdef inline real sgd_row(
     """w <- prox(w - step a), threshold = D l1 and factor = 1 / (1 + D l2); returns `start` and the
     sum of w times the following row."""
     cdef Py_ssize_t j
-    cdef real moved, size, total = start
+    cdef real moved, total = start
     for j in range(elements(vectors, <real> 0)):
-        moved = w[j] - step * a[j]
-        size = magnitude(moved) - threshold[j]
-        size = size if size > 0 else 0 * size
-        size = (size if moved > 0 else -size) * factor[j]
-        w[j] = size
-        total += following[j] * size
+        moved = soft(w[j] - step * a[j], threshold[j]) * factor[j]
+        w[j] = moved
+        total += following[j] * moved
     return total
 
 
@@ -264,7 +261,7 @@ cdef inline real adagrad_row(
     w <- S(w q - eta g, eta l1) / (q + eta l2). l1: NULL without L1. Returns `start` and the sum of
     w times the following row."""
     cdef Py_ssize_t j
-    cdef real g, q, moved, size, total = start
+    cdef real g, q, size, total = start
     if SKOPT_ESTIMATES:
         if real is float:
             return skopt_adagradf(w, G, a, gradient, eta, eps, l1, l2, following, start, d)
@@ -274,11 +271,9 @@ cdef inline real adagrad_row(
         g = gradient * a[j]
         G[j] += g * g
         q = rsqrt_(G[j]) + eps
-        size = moved = w[j] * q - eta * g
+        size = w[j] * q - eta * g
         if l1 != NULL:
-            size = magnitude(moved) - eta * l1[j]
-            size = size if size > 0 else 0 * size
-            size = size if moved > 0 else -size
+            size = soft(size, eta * l1[j])
         size /= q + eta * l2[j]
         # a sum of zero, or one that overflowed, allows no step
         size = size if G[j] != 0 else w[j]

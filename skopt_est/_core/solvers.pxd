@@ -47,6 +47,13 @@ cdef inline real magnitude(real x) noexcept nogil:
         return fabs(x)
 
 
+cdef inline real soft(real w, real threshold) noexcept nogil:
+    """S(w, threshold) = sign(w) max(|w| - threshold, 0); the threshold may be infinite."""
+    cdef real size = magnitude(w) - threshold
+    size = 0 if size <= 0 else size
+    return size if w > 0 else -size
+
+
 cdef inline real tiny(real like) noexcept nogil:
     """Moments below this are set to zero: subnormal arithmetic is up to a hundred times
     slower, and a moment decays into it in a few hundred steps without a gradient."""
@@ -215,8 +222,6 @@ cdef inline void prox(
 ) noexcept nogil:
     """w <- S(w, D l1) / (1 + D l2): the elastic net's proximal step in the solver's metric."""
     cdef Py_ssize_t j
-    cdef real size, one = 1     # a literal would make it double precision
+    cdef real one = 1       # a literal would make it double precision
     for j in range(n):
-        size = magnitude(w[j]) - D[j] * l1[j]
-        size = size if size > 0 else 0 * size
-        w[j] = (size if w[j] > 0 else -size) / (one + D[j] * l2[j])
+        w[j] = soft(w[j], D[j] * l1[j]) / (one + D[j] * l2[j])
