@@ -143,7 +143,7 @@ cdef inline void dense_forward(
                  FOUR_LATER * size if spread else 0, FOUR_LATER * CACHE_LINE if spread else 0, z)
     while i < count:
         for j in range(GROUP if order != NULL and not spread else 0):
-            prefetch(rows, order, start + i + j, n, <real> 0)
+            prefetch(rows, order, start + i + j, n, rows.d, <real> 0)
         group(rows, order, start + i, count - i, columns, x)
         pace = ask_later(rows, order, spread, ahead + i // 2, end, x, later)
         four_dots(x, columns.width, shift, scaled, intercept, later, pace, z + i)

@@ -45,7 +45,9 @@ from skopt_est._core.rows cimport (
     CACHE_LINE, Rows, follow_on, gather, look_up, one_backward, one_forward, pick,
     prefetch_numbers, sparse_backward, sparse_forward, wide_apart,
 )
-from skopt_est._core.single cimport PADDED_ROWS, Padded, elements, rows_ahead, single_rows
+from skopt_est._core.single cimport (
+    PADDED_ROWS, Padded, elements, rows_ahead, single_rows, width_read,
+)
 from skopt_est._core.solvers cimport (
     ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper, data_step,
     slot_of_D,

@@ -33,15 +33,16 @@ cdef struct Rows:
 
 
 cdef inline void prefetch(
-    const Rows* rows, const int32_t* order, Py_ssize_t at, Py_ssize_t n, real like
+    const Rows* rows, const int32_t* order, Py_ssize_t at, Py_ssize_t n, Py_ssize_t width,
+    real like,
 ) noexcept nogil:
-    """Ask for the row ROWS_AHEAD places after `at`, if there is one."""
+    """Ask for the row ROWS_AHEAD places after `at`, if there is one: so many numbers of X."""
     cdef Py_ssize_t offset, size
     cdef const char* start
     if order == NULL or at + ROWS_AHEAD >= n:
         return
     start = <const char*> (<const real*> rows.values + order[at + ROWS_AHEAD] * rows.d)
-    size = min(rows.d * <Py_ssize_t> sizeof(real), ROW_BYTES)
+    size = min(width * <Py_ssize_t> sizeof(real), ROW_BYTES)
     offset = 0
     while offset < size:
         skopt_prefetch(start + offset)
@@ -99,11 +100,11 @@ cdef inline const real* gather(
     cdef real* out = buffer
     cdef Py_ssize_t d = rows.d, i, j
     if not copy and inv_scale == NULL and (order == NULL or count == 1):
-        prefetch(rows, order, start, n, <real> 0)
+        prefetch(rows, order, start, n, rows.d, <real> 0)
         return values + (start if order == NULL else order[start]) * d
     for i in range(start, start + count):
         x = values + (i if order == NULL else order[i]) * d
-        prefetch(rows, order, i, n, <real> 0)
+        prefetch(rows, order, i, n, rows.d, <real> 0)
         if shift != NULL:
             for j in range(d):
                 out[j] = (x[j] - shift[j]) * inv_scale[j]

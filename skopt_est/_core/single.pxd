@@ -41,6 +41,7 @@ cdef enum:
 cdef struct Padded:
     # Rows of so many whole vectors, zero beyond the d-th element.
     Py_ssize_t vectors
+    Py_ssize_t width    # elements of X that are read for a row: in whole halves, if it is short
     bint lasso          # whether l1 has any but zeros
     void* w
     void* G
@@ -61,13 +62,21 @@ cdef inline Py_ssize_t elements(Py_ssize_t vectors, real like) noexcept nogil:
     return TILE_WHOLE // <Py_ssize_t> sizeof(real) * vectors
 
 
+cdef inline Py_ssize_t width_read(Py_ssize_t d, Py_ssize_t vectors, real like) noexcept nogil:
+    """Padded.width."""
+    cdef Py_ssize_t width = elements(vectors, <real> 0), size = sizeof(real)
+    if width * size > SKOPT_SHORT_ROW:
+        return width
+    return min(width, (d * size + HALF - 1) // HALF * HALF // size)
+
+
 cdef inline const real* whole(
     const Rows* rows, Py_ssize_t row, const Padded* p, real like
 ) noexcept nogil:
     """The row, to be read in whole vectors, beyond its end too: there the next row begins, and
     inv_scale is zero. The last rows of X, which have no such neighbour, are copied."""
     cdef const real* x = <const real*> rows.values + row * rows.d
-    if row * rows.d + elements(p.vectors, <real> 0) <= rows.n * rows.d:
+    if row * rows.d + p.width <= rows.n * rows.d:
         return x
     memcpy(p.edge, x, rows.d * sizeof(real))
     return <const real*> p.edge
@@ -122,9 +131,9 @@ cdef inline void load(const Rows* rows, Py_ssize_t row, const Padded* p, real* a
     cdef const real* shift = <const real*> p.shift
     cdef const real* inv_scale = <const real*> p.inv_scale
     if real is float:
-        single_loadf(a, x, shift, inv_scale, elements(p.vectors, <real> 0))
+        single_loadf(a, x, shift, inv_scale, p.width)
     else:
-        single_load(a, x, shift, inv_scale, elements(p.vectors, <real> 0))
+        single_load(a, x, shift, inv_scale, p.width)
 
 
 cdef inline real padded_dot(const real* a, const real* w, Py_ssize_t vectors) noexcept nogil:
@@ -293,7 +302,7 @@ cdef inline double rows_ahead(
     chain from step to step then is the loss alone, without update, product and sum."""
     cdef int code = LOG_LOSS_BINARY if a_loss is int8_t else loss
     cdef Py_ssize_t s = start, j, row, first, last, vectors = padded.vectors
-    cdef Py_ssize_t width = elements(vectors, <real> 0)
+    cdef Py_ssize_t width = padded.width
     cdef double total = 0
     cdef real step, rate, label, move, slope, z, z_before, b = 0, of_ones = 1 if bias != NULL else 0
     cdef real told[AT_ONCE]
@@ -316,8 +325,6 @@ cdef inline double rows_ahead(
     cdef Py_ssize_t pace = (
         1 if coming == NULL else max(1, min(PACE_MOST, PACE_BYTES // max(size, 1))))
     cdef Py_ssize_t last_place = n - 1, last_row = stop - 1
-    if width * <Py_ssize_t> sizeof(real) <= SKOPT_SHORT_ROW:
-        width = min(width, (size + HALF - 1) // HALF * HALF // <Py_ssize_t> sizeof(real))
     # the last row beyond whose end so much of X follows that it can be read in whole vectors
     cdef Py_ssize_t last_whole = rows.n - (width + rows.d - 1) // rows.d if rows.d else -1
     pq[0] = pq[1] = 0
@@ -416,7 +423,7 @@ cdef inline double single_rows(
         row = order[s]
         if apart and s % LOOKED_UP == 0:
             look_up(rows, targets, order, s + LOOKED_UP, min(s + 2 * LOOKED_UP, n), 1)
-        prefetch(rows, order, s, n, <real> 0)
+        prefetch(rows, order, s, n, p.width, <real> 0)
         prefetch_number(targets, order, s, n)
         prefetch_number(weights, order, s, n)
         if s + 1 < stop:

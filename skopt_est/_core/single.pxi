@@ -20,6 +20,7 @@ cdef int _single_epoch(
     cdef bint prepared = h.code == SGD and steps.stride == 0 and not model.lasso
     width = whole_vectors(d, sizeof(real))
     p.vectors = width // elements(1, <real> 0)
+    p.width = width_read(d, p.vectors, <real> 0)
     p.lasso = model.lasso
     with gil:
         padded = np.zeros(PADDED_ROWS * width + CACHE_LINE, model.theta.dtype)
