@@ -163,8 +163,8 @@ cdef inline real slope(
     real scale,
 ) noexcept nogil:
     """The gradient of this row's weighted loss."""
-    return gradient_alone(loss, targets[row], z, param) * (
-        scale * weights[row] if weights != NULL else scale)
+    return gradient_alone(
+        loss, targets[row], z, param, scale * weights[row] if weights != NULL else scale)
 
 
 cdef inline void plain_rows(

@@ -19,53 +19,44 @@ cdef extern from *:
     #include <math.h>
     #define SKOPT_ESTIMATES 1
 
-    /* Once for 28 bits, again for 56. */
-    #define SKOPT_ROOTS(V, S, AGAIN) \\
-    static inline V skopt_root_##S(V x) { \\
-        V half = _mm512_set1_##S(0.5), y, r, rest; \\
-        y = _mm512_maskz_rsqrt14_##S( \\
-            _mm512_cmp_##S##_mask(x, _mm512_setzero_##S(), _CMP_NEQ_UQ), x); \\
-        if (AGAIN) { \\
-            rest = _mm512_fnmadd_##S(_mm512_mul_##S(half, _mm512_mul_##S(x, y)), y, half); \\
-            y = _mm512_fmadd_##S(y, rest, y); \\
-        } \\
-        r = _mm512_mul_##S(x, y); \\
-        rest = _mm512_fnmadd_##S(r, r, x); \\
-        return _mm512_fmadd_##S(_mm512_mul_##S(half, y), rest, r); \\
-    } \\
-    static inline V skopt_reciprocal_##S(V x) { \\
-        V one = _mm512_set1_##S(1), estimate = _mm512_rcp14_##S(x), y = estimate; \\
-        y = _mm512_fmadd_##S(y, _mm512_fnmadd_##S(x, y, one), y); \\
-        if (AGAIN) \\
-            y = _mm512_fmadd_##S(y, _mm512_fnmadd_##S(x, y, one), y); \\
-        /* of infinity it is zero, times infinity */ \\
-        return _mm512_mask_mov_##S( \\
-            estimate, _mm512_cmp_##S##_mask(y, y, _CMP_ORD_Q), y); \\
-    }
-    SKOPT_ROOTS(__m512, ps, 0)
-    SKOPT_ROOTS(__m512d, pd, 1)
-
     /* NAME: w and G after a step; returns `start` and the sum of w times the following row, which
      * its first product needs not wait for all of w for. M, S: what intrinsics of V's kind begin
-     * and end with. Rows of d, in whole vectors. */
-    #define SKOPT_ADAGRAD(NAME, T, V, M, S, ROOT, LESS, TOO_MUCH) \\
+     * and end with. Rows of d, in whole vectors. Once for 28 bits, AGAIN for 56. */
+    #define SKOPT_ADAGRAD(NAME, T, V, M, S, AGAIN, TOO_MUCH) \\
     static inline T NAME( \\
             T *w, T *G, const T *a, T gradient, T eta, T eps, const T *l1, const T *l2, \\
             const T *following, T start, Py_ssize_t d) { \\
         enum { LANES = sizeof(V) / sizeof(T) }; \\
-        V zero = M##_setzero_##S(), infinite = M##_set1_##S((T) INFINITY); \\
-        V sign = M##_set1_##S((T) -0.0), rate = M##_set1_##S(eta); \\
-        V old, g, sum, root, q, shrink, towards, size; \\
+        const V zero = M##_setzero_##S(), infinite = M##_set1_##S((T) INFINITY); \\
+        const V one = M##_set1_##S(1), half = M##_set1_##S((T) 0.5); \\
+        const V sign = M##_set1_##S((T) -0.0), rate = M##_set1_##S(eta); \\
+        V old, g, sum, y, root, rest, q, inverse, error, shrink, towards, size, kept; \\
         V product = M##_mask_mov_##S(zero, 1, M##_set1_##S(start)); \\
         for (Py_ssize_t j = 0; j < d; j += LANES) { \\
             old = M##_loadu_##S(w + j); \\
             g = M##_mul_##S(M##_set1_##S(gradient), M##_loadu_##S(a + j)); \\
             sum = M##_fmadd_##S(g, g, M##_loadu_##S(G + j)); \\
             M##_storeu_##S(G + j, sum); \\
-            root = ROOT(sum); \\
-            /* all but the root is known before it */ \\
+            /* a sum of zero, or one that overflowed, allows no step */ \\
+            __mmask16 some = M##_cmp_##S##_mask(sum, zero, _CMP_NEQ_UQ); \\
+            __mmask16 moves = some & M##_cmp_##S##_mask(sum, infinite, _CMP_NEQ_UQ); \\
+            /* a penalty that leaves nothing; it might be infinite */ \\
             shrink = M##_mul_##S(rate, M##_loadu_##S(l2 + j)); \\
-            q = M##_add_##S(root, M##_add_##S(shrink, M##_set1_##S(eps))); \\
+            __mmask16 nothing = moves & M##_cmp_##S##_mask( \\
+                shrink, M##_set1_##S(TOO_MUCH), _CMP_NLT_UQ); \\
+            kept = M##_mask_mov_##S(old, nothing, zero); \\
+            moves &= ~nothing; \\
+            q = M##_add_##S(shrink, M##_set1_##S(eps)); \\
+            y = M##_maskz_rsqrt14_##S(some, sum); \\
+            root = M##_mul_##S(sum, y); \\
+            inverse = M##_rcp14_##S(M##_add_##S(root, q)); \\
+            if (AGAIN) { \\
+                rest = M##_fnmadd_##S(M##_mul_##S(half, root), y, half); \\
+                y = M##_fmadd_##S(y, rest, y); \\
+                root = M##_mul_##S(sum, y); \\
+            } \\
+            rest = M##_fnmadd_##S(root, root, sum); \\
+            root = M##_fmadd_##S(M##_mul_##S(half, y), rest, root); \\
             size = M##_mul_##S(rate, g); \\
             if (l1) { \\
                 towards = M##_fmsub_##S(old, M##_add_##S(root, M##_set1_##S(eps)), size); \\
@@ -73,20 +64,18 @@ cdef extern from *:
                 size = M##_add_##S( \\
                     size, M##_or_##S(M##_mul_##S(rate, M##_loadu_##S(l1 + j)), towards)); \\
             } \\
-            size = M##_fmadd_##S(shrink, old, size); \\
-            size = LESS(M, S, old, size, q); \\
+            size = M##_mul_##S(M##_fmadd_##S(shrink, old, size), inverse); \\
+            error = M##_fnmadd_##S(M##_add_##S(root, q), inverse, one); \\
+            size = M##_fmadd_##S(size, error, size); \\
+            if (AGAIN) \\
+                size = M##_fmadd_##S(size, M##_mul_##S(error, error), size); \\
             if (l1) { \\
                 /* no step of the penalty's crosses zero; max: of NaN the second */ \\
+                size = M##_sub_##S(old, size); \\
                 size = M##_max_##S(zero, M##_xor_##S(size, towards)); \\
-                size = M##_or_##S(size, towards); \\
-            } \\
-            /* a penalty that leaves nothing; it might be infinite */ \\
-            size = M##_mask_mov_##S( \\
-                size, M##_cmp_##S##_mask(shrink, M##_set1_##S(TOO_MUCH), _CMP_NLT_UQ), zero); \\
-            /* a sum of zero, or one that overflowed, allows no step */ \\
-            size = M##_mask_mov_##S( \\
-                old, M##_cmp_##S##_mask(sum, zero, _CMP_NEQ_UQ) \\
-                     & M##_cmp_##S##_mask(sum, infinite, _CMP_NEQ_UQ), size); \\
+                size = M##_mask_or_##S(kept, moves, size, towards); \\
+            } else \\
+                size = M##_mask_sub_##S(kept, moves, old, size); \\
             M##_storeu_##S(w + j, size); \\
             product = M##_fmadd_##S(M##_loadu_##S(following + j), size, product); \\
         } \\
@@ -109,17 +98,10 @@ cdef extern from *:
         return skopt_sum_mm256_pd(
             _mm256_add_pd(_mm512_castpd512_pd256(x), _mm512_extractf64x4_pd(x, 1)));
     }
-    #define SKOPT_LESS_BY_ESTIMATE(M, S, old, size, q) \\
-        M##_fnmadd_##S(size, skopt_reciprocal_##S(q), old)
-    #define SKOPT_LESS(M, S, old, size, q) M##_sub_##S(old, M##_div_##S(size, q))
-    SKOPT_ADAGRAD(skopt_adagrad_longf, float, __m512, _mm512, ps, skopt_root_ps,
-                  SKOPT_LESS_BY_ESTIMATE, 1e30f)
-    SKOPT_ADAGRAD(skopt_adagrad_long, double, __m512d, _mm512, pd, skopt_root_pd,
-                  SKOPT_LESS_BY_ESTIMATE, 1e200)
-    SKOPT_ADAGRAD(skopt_adagrad_shortf, float, __m256, _mm256, ps, _mm256_sqrt_ps, SKOPT_LESS,
-                  1e30f)
-    SKOPT_ADAGRAD(skopt_adagrad_short, double, __m256d, _mm256, pd, _mm256_sqrt_pd, SKOPT_LESS,
-                  1e200)
+    SKOPT_ADAGRAD(skopt_adagrad_longf, float, __m512, _mm512, ps, 0, 1e30f)
+    SKOPT_ADAGRAD(skopt_adagrad_long, double, __m512d, _mm512, pd, 1, 1e200)
+    SKOPT_ADAGRAD(skopt_adagrad_shortf, float, __m256, _mm256, ps, 0, 1e30f)
+    SKOPT_ADAGRAD(skopt_adagrad_short, double, __m256d, _mm256, pd, 1, 1e200)
     #define SKOPT_ADAGRAD_OF(T, F) \\
     static inline T skopt_adagrad##F( \\
             T *w, T *G, const T *a, T gradient, T eta, T eps, const T *l1, const T *l2, \\

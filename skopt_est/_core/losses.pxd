@@ -9,7 +9,7 @@ from libc.stdint cimport int32_t
 from skopt_est._core.chances cimport chance_alone
 from skopt_est._core.log_loss cimport log_loss_sum
 from skopt_est._core.types cimport real
-from skopt_est._core.vector_math cimport vexp, vlog1p
+from skopt_est._core.vector_math cimport vexp, vheld, vlog1p
 
 
 cdef enum Loss:
@@ -81,14 +81,15 @@ cdef inline real point(int code, real y, real f, real p, real* gradient) noexcep
     return vlog1p(e) + (f if f > 0 else 0) - y * f
 
 
-cdef inline real gradient_alone(int code, real y, real f, real p) noexcept nogil:
-    """The gradient at one number by itself, which is waited for: without the loss, for which
-    `losses_told` has time."""
+cdef inline real gradient_alone(int code, real y, real f, real p, real weight) noexcept nogil:
+    """The weighted gradient at one number by itself, which is waited for: without the loss, for
+    which `losses_told` has time."""
     cdef real gradient
     if code == LOG_LOSS_BINARY:
-        return chance_alone(f) - y
+        # What the label adds is known before the chance: held, or the compiler may add it first.
+        return weight * chance_alone(f) - vheld(weight * y)
     point(code, y, f, p, &gradient)
-    return gradient
+    return weight * gradient
 
 
 cdef inline double values(

@@ -366,7 +366,7 @@ cdef inline double rows_ahead(
                 z = vheld(z + label * move) - slope * move
                 slope -= label
             else:
-                slope = gradient_alone(code, label, z_before, param)
+                slope = gradient_alone(code, label, z_before, param, <real> 1)
                 z -= slope * move
             step = rate * slope
             b -= step * of_ones
@@ -430,7 +430,7 @@ cdef inline double single_rows(
             load(rows, order[s + 1], p, following)     # needs nothing of this step
         weight = scale * weights[row] if weights != NULL else scale
         told[s - first] = z
-        gradient = weight * gradient_alone(loss, targets[row], z, param)
+        gradient = gradient_alone(loss, targets[row], z, param, weight)
         eta = <real> coefficients[s * stride]
         if h.code == ADAGRAD:
             # the intercept first, as the next prediction begins with it
