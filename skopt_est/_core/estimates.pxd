@@ -1,19 +1,21 @@
 # Adagrad's step on one dense row where the processor has estimates of roots and reciprocals
-# (AVX-512). Root and division of eight doubles take 40 cycles in which nothing else starts, and
-# the next row waits for them. Estimates of 14 bits are made precise by Newton's method, to an ulp
-# or two. So that these ulps don't add up in a weight that has no gradient for long, it is what the
-# step takes off that estimates are part of:
+# (AVX-512). Root and division keep a part of the processor that nothing else can use meanwhile, and
+# the next row waits for them: 40 cycles for eight doubles, 33 for three half vectors of floats.
+# Estimates of 14 bits are made precise by Newton's method, to an ulp or two; that of the reciprocal
+# begins with the root's, so both become precise side by side. So that these ulps don't add up in a
+# weight that has no gradient for long, it is what the step takes off that estimates are part of:
 #     w <- w - eta (g + l2 w + sign(w q - eta g) l1) / (q + eta l2),
-# or zero if that changes its sign. Of a short row it is the wait that counts, which is shorter for
-# root and division of half a vector.
+# or zero if that changes its sign. Of a short row it is the wait that counts, which is shorter in
+# half vectors.
 
 
 cdef extern from *:
     """
-    /* Bytes up to which a row is taken in vectors of 32, not 64, by the loops of single.pxd, too:
-     * what a step stores the next one loads in vectors of the same size, or it would wait until
-     * that is out of the processor's hands. */
-    #define SKOPT_SHORT_ROW 128
+    /* Up to so many columns a row is taken in vectors of 32 bytes, not 64, by the loops of
+     * single.pxd, too: what a step stores the next one loads in vectors of the same size, or it
+     * would wait until that is out of the processor's hands. */
+    #define SKOPT_SHORTf 64
+    #define SKOPT_SHORT 20
     #if defined(__GNUC__) && defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
     #include <immintrin.h>
     #include <math.h>
@@ -21,7 +23,7 @@ cdef extern from *:
 
     /* NAME: w and G after a step; returns `start` and the sum of w times the following row, which
      * its first product needs not wait for all of w for. M, S: what intrinsics of V's kind begin
-     * and end with. Rows of d, in whole vectors. Once for 28 bits, AGAIN for 56. */
+     * and end with. Rows of d, in whole vectors. Newton's method once for 28 bits, AGAIN for 56. */
     #define SKOPT_ADAGRAD(NAME, T, V, M, S, AGAIN, TOO_MUCH) \\
     static inline T NAME( \\
             T *w, T *G, const T *a, T gradient, T eta, T eps, const T *l1, const T *l2, \\
@@ -64,18 +66,18 @@ cdef extern from *:
                 size = M##_add_##S( \\
                     size, M##_or_##S(M##_mul_##S(rate, M##_loadu_##S(l1 + j)), towards)); \\
             } \\
-            size = M##_mul_##S(M##_fmadd_##S(shrink, old, size), inverse); \\
+            size = M##_fmadd_##S(shrink, old, size); \\
             error = M##_fnmadd_##S(M##_add_##S(root, q), inverse, one); \\
-            size = M##_fmadd_##S(size, error, size); \\
+            inverse = M##_fmadd_##S(inverse, error, inverse); \\
             if (AGAIN) \\
-                size = M##_fmadd_##S(size, M##_mul_##S(error, error), size); \\
+                inverse = M##_fmadd_##S(inverse, M##_mul_##S(error, error), inverse); \\
             if (l1) { \\
                 /* no step of the penalty's crosses zero; max: of NaN the second */ \\
-                size = M##_sub_##S(old, size); \\
+                size = M##_fnmadd_##S(size, inverse, old); \\
                 size = M##_max_##S(zero, M##_xor_##S(size, towards)); \\
                 size = M##_mask_or_##S(kept, moves, size, towards); \\
             } else \\
-                size = M##_mask_sub_##S(kept, moves, old, size); \\
+                size = M##_mask3_fnmadd_##S(size, inverse, kept, moves); \\
             M##_storeu_##S(w + j, size); \\
             product = M##_fmadd_##S(M##_loadu_##S(following + j), size, product); \\
         } \\
@@ -106,7 +108,7 @@ cdef extern from *:
     static inline T skopt_adagrad##F( \\
             T *w, T *G, const T *a, T gradient, T eta, T eps, const T *l1, const T *l2, \\
             const T *following, T start, Py_ssize_t d) { \\
-        if (d * (Py_ssize_t) sizeof(T) <= SKOPT_SHORT_ROW) \\
+        if (d <= SKOPT_SHORT##F) \\
             return skopt_adagrad_short##F( \\
                 w, G, a, gradient, eta, eps, l1, l2, following, start, d); \\
         return skopt_adagrad_long##F(w, G, a, gradient, eta, eps, l1, l2, following, start, d); \\
@@ -121,7 +123,8 @@ cdef extern from *:
     """
     const bint SKOPT_ESTIMATES
     enum:
-        SKOPT_SHORT_ROW
+        SKOPT_SHORTf
+        SKOPT_SHORT
     float skopt_adagradf(
         float* w, float* G, const float* a, float gradient, float eta, float eps, const float* l1,
         const float* l2, const float* following, float start, Py_ssize_t d

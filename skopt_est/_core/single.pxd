@@ -7,7 +7,7 @@ from libc.stdint cimport int8_t, int32_t
 from libc.string cimport memcpy
 
 from skopt_est._core.estimates cimport (
-    SKOPT_ESTIMATES, SKOPT_SHORT_ROW, skopt_adagrad, skopt_adagradf,
+    SKOPT_ESTIMATES, SKOPT_SHORT, SKOPT_SHORTf, skopt_adagrad, skopt_adagradf,
 )
 from skopt_est._core.chances cimport chance_alone
 from skopt_est._core.losses cimport AT_ONCE, LOG_LOSS_BINARY, gradient_alone, losses_told
@@ -65,7 +65,10 @@ cdef inline Py_ssize_t elements(Py_ssize_t vectors, real like) noexcept nogil:
 cdef inline Py_ssize_t width_read(Py_ssize_t d, Py_ssize_t vectors, real like) noexcept nogil:
     """Padded.width."""
     cdef Py_ssize_t width = elements(vectors, <real> 0), size = sizeof(real)
-    if width * size > SKOPT_SHORT_ROW:
+    if real is float:
+        if d > SKOPT_SHORTf:
+            return width
+    elif d > SKOPT_SHORT:
         return width
     return min(width, (d * size + HALF - 1) // HALF * HALF // size)
 
@@ -108,7 +111,7 @@ cdef extern from *:
     #define SINGLE_LOAD(T, F) \
     TILE_INLINE void single_load##F( \
             T *a, const T *x, const T *shift, const T *inv_scale, ptrdiff_t width) { \
-        if (width * (ptrdiff_t) sizeof(T) <= SKOPT_SHORT_ROW) { \
+        if (width <= SKOPT_SHORT##F) { \
             SINGLE_LOAD_IN(single_half##F, T) \
         } else { \
             SINGLE_LOAD_IN(tile_vector##F, T) \
@@ -238,7 +241,7 @@ cdef extern from *:
             T *w, const T *a, const T *following, const T *x, T *second, const T *shift, \
             const T *inv_scale, const T *factor, T step, ptrdiff_t width, const char *soon, \
             const char *far, T *pq) { \
-        if (width * (ptrdiff_t) sizeof(T) <= SKOPT_SHORT_ROW) \
+        if (width <= SKOPT_SHORT##F) \
             sgd_ahead_short##F(w, a, following, x, second, shift, inv_scale, factor, step, width, \
                                soon, far, pq); \
         else \
