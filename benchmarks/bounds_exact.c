@@ -8,7 +8,10 @@
  * ROWS_AHEAD on. */
 #if defined __AVX2__ && defined __FMA__
 #include <immintrin.h>
+#include <math.h>
 #include <stdint.h>
+
+#include "bounds_slope.h"
 
 #define ROWS_AHEAD 12
 #define CELLS_AHEAD 2
@@ -49,13 +52,6 @@ INLINE float sum_of(vec x) {
 /* 2^r for |r| <= 1/2: its even powers, and its odd ones over r */
 #define EVEN(z) (1 + (z) * (0.24022648f + (z) * (0.009618437f + (z) * 0.00015353362f)))
 #define ODD(z) (0.6931472f + (z) * (0.055503324f + (z) * 0.0013398874f))
-
-INLINE float sigmoid(float z) {
-    const float bounded = z > 80 ? 80 : z < -80 ? -80 : z, t = bounded * -1.442695f;
-    const float k = __builtin_rintf(t), r = t - k;
-    const union { int32_t bits; float power; } two = {((int32_t) k + 127) << 23};
-    return 1 / (1 + (EVEN(r * r) + r * ODD(r * r)) * two.power);
-}
 
 #define PLACE(type, k) ((type*) (table + (uint64_t) at[k]))
 

@@ -108,8 +108,9 @@ class Passes:
         self.steps_at_once = max(most_steps, 1)
         self.drops = objective.network.drops
         self.constant = schedules.is_constant(settings.learning_rate)
-        # One number tells of all steps, unless absent features need tables.
-        self.alike = self.constant and solver.steps_alike and not self.by_feature
+        # One number tells of all steps, unless what absent features miss needs a table.
+        goes_on = self.by_feature and solver.momentum_of(np.ones((1, 4))) is not None
+        self.alike = self.constant and solver.steps_alike and not goes_on
         longest = 1 if self.alike else min(self.n_batches, self.steps_at_once)
         self.repeated = self.constant and solver.steps_alike
         self.asks_early = self.alike and asks_early(objective, solver, settings)

@@ -75,5 +75,6 @@ def _on_two_levels(
         drawn, waiting = drawn + count, waiting + count
         part = min(size, waiting)
         yield order[:part], None if coming is None else coming[:part]
-        drawn_rows[:, : waiting - part] = drawn_rows[:, part:waiting].copy()
         waiting -= part
+        if waiting:
+            drawn_rows[:, :waiting] = drawn_rows[:, part : part + waiting].copy()

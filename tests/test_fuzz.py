@@ -200,9 +200,9 @@ REFUSED = {
         "ratio=0.5 is of a momentum",
     ),
     "dense rows by feature": (lambda: epoch(by_feature=True), "CSR"),
-    "one step's numbers by feature": (
-        lambda: epoch(csr(), coefficients=np.full((1, 4), 0.01), by_feature=True),
-        "1 steps do not fit",
+    "some steps' numbers by feature": (
+        lambda: epoch(csr(), coefficients=np.full((2, 4), 0.01), by_feature=True),
+        "2 steps do not fit",
     ),
     "features of rows that are not there": (
         lambda: data(csr()).n_features_of(np.array([0, 6], np.int32)),

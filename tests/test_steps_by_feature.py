@@ -8,6 +8,7 @@ from scipy import sparse
 
 from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor, _epoch
 from skopt_est._core import engine
+from skopt_est.solvers import SOLVERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -234,3 +235,33 @@ def test_rare_features_beside_a_strong_penalty(hidden, outputs, solver):
     # one output sums the moves of an absence in closed form, others take its steps
     limit = 1e-5 if hidden or outputs > 1 else 5e-3
     assert np.linalg.norm(found[0] - found[1]) <= limit * np.linalg.norm(found[1])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("solver", ["sgd", "adagrad", "rmsprop"])
+@pytest.mark.parametrize("outputs", [1, 20])
+def test_one_row_of_numbers_is_as_many_alike(outputs, solver, momentum, batch_size):
+    X, y = table(60, 40, 3)
+    targets = np.repeat(y[:, None], outputs, axis=1)
+    data = engine.Data(X, targets, engine.LOSS_CODES["squared_error"])
+    network, rule = engine.Network((40, outputs)), SOLVERS[solver](momentum=momentum)
+    n_steps = 60 // batch_size
+    rates = np.full(n_steps, 0.01)
+    numbers = rule.coefficients(np.arange(n_steps), rates, np.zeros(1))
+    options = {"by_feature": True}
+    if (goes_on := rule.momentum_of(numbers)) is not None:
+        tail = engine.momentum_tail(np.ascontiguousarray(goes_on.weights), goes_on.ratio)
+        options |= {"tail": tail} | goes_on._asdict()
+        del options["weights"]
+    found = []
+    for rows in (numbers, numbers[:1]):
+        theta = np.ones(network.size)
+        slots = np.zeros((rule.n_slots(), network.size))
+        penalties = np.full(40 * outputs, 1e-3), np.full(40 * outputs, 0.5)
+        model = engine.Model(theta, slots, network, *penalties, rule.hyper())
+        scratch, order = engine.Scratch(data, network), np.arange(60, dtype=np.int32)
+        sums = engine.run_epoch(data, model, scratch, order, batch_size, rows, **options)
+        found.append((theta, slots, sums))
+    for of_each, of_all in zip(*found, strict=True):
+        np.testing.assert_array_equal(of_each, of_all)

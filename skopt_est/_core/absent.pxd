@@ -8,10 +8,10 @@
 # each move by the shrinking still to come, is to that with ratio r.
 from libc.math cimport log
 
-from skopt_est._core.lazy cimport Steps, catch_up
+from skopt_est._core.lazy cimport Steps, catch_up, rates_between, square_rates_between
 from skopt_est._core.quads cimport QUAD_LANES, whole_lanes
 from skopt_est._core.solvers cimport (
-    ADAGRAD, AMSGRAD, N_COEFFICIENTS, N_SLOTS_MAX, RMSPROP, SGD, Hyper, magnitude, rsqrt_,
+    ADAGRAD, AMSGRAD, N_SLOTS_MAX, RMSPROP, SGD, Hyper, magnitude, rsqrt_,
     slot_of_D, soft, tiny,
 )
 from skopt_est._core.types cimport real
@@ -50,8 +50,8 @@ cdef inline void mean_sizes(
         first = <Py_ssize_t> last[i]
         mean = square = 0
         if first < now:
-            mean = (steps.rate_sum[now] - steps.rate_sum[first]) / (now - first)
-            square = (steps.rate_square_sum[now] - steps.rate_square_sum[first]) / (now - first)
+            mean = rates_between(first, now, steps) / (now - first)
+            square = square_rates_between(first, now, steps) / (now - first)
         size[i] = <real> (scale * mean)
         variance[i] = <real> (scale * scale * max(square - mean * mean, 0.0))
 
@@ -225,7 +225,7 @@ cdef inline void bring_up(
         for i in range(n):
             tail[i] = <real> steps.tail[<Py_ssize_t> last[i]]
         if slot >= 0:
-            eps /= steps.coefficients[max(now - 1, 0) * N_COEFFICIENTS + 2]
+            eps /= steps.coefficients[max(now - 1, 0) * steps.stride + 2]
             over_root(moment, slots[0], slots[2] if h.code == AMSGRAD else slots[1], n, <real> eps)
         else:
             moment = slots[0]

@@ -16,23 +16,14 @@ def _powers(double ratio, double decay_1, double decay_2):
         return np.array([np.power(base, exponents) for base in (ratio, decay_1, decay_2)])
 
 
-cdef double _sum_rates(
-    const double[:, ::1] coefficients, double* sums, double* square_sums
-) noexcept nogil:
-    """Sums of the rates of the steps before each, and of their squares. Returns the rate if it is
-    that of all steps, else -1."""
-    cdef Py_ssize_t s = 0, n = coefficients.shape[0]
-    cdef double rate, first = coefficients[0, 0]
-    while s < n and coefficients[s, 0] == first:
-        s += 1
-    sums[0] = square_sums[0] = 0
-    if s == n:
-        for s in range(1, n + 1):
-            sums[s] = s * first
-            square_sums[s] = s * (first * first)
-        return first
-    for s in range(n):
-        rate = coefficients[s, 0]
-        sums[s + 1] = sums[s] + rate
-        square_sums[s + 1] = square_sums[s] + rate * rate
-    return -1
+cdef double _one_rate(const double[:, ::1] coefficients) noexcept nogil:
+    """The rate if it is that of all steps, else -1."""
+    cdef Py_ssize_t s
+    for s in range(1, coefficients.shape[0]):
+        if coefficients[s, 0] != coefficients[0, 0]:
+            return -1
+    return coefficients[0, 0]
+
+
+def _sums_before(numbers):
+    return np.concatenate([[0.0], np.cumsum(numbers)])

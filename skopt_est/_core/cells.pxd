@@ -16,7 +16,7 @@ from skopt_est._core.rows cimport (
     CACHE_LINE, PREFETCH_BYTES, ROWS_AHEAD, Rows, prefetch_entries,
 )
 from skopt_est._core.solvers cimport (
-    N_COEFFICIENTS, N_SLOTS_MAX, Hyper, adagrad as adagrad_step, data_step, prox, sgd, slot_of_D,
+    N_SLOTS_MAX, Hyper, adagrad as adagrad_step, data_step, prox, sgd, slot_of_D,
     tiny,
 )
 from skopt_est._core.types cimport real
@@ -267,7 +267,7 @@ cdef inline void missed(
     absent.now, absent.ratio, absent.log_ratio = now, steps.ratio, cells.log_ratio
     absent.log_decay_1, absent.log_decay_2 = cells.log_decay_1, cells.log_decay_2
     absent.ratio_is_decays = cells.ratio_is_decays
-    absent.eps = h.epsilon / steps.coefficients[max(now - 1, 0) * N_COEFFICIENTS + 2]
+    absent.eps = h.epsilon / steps.coefficients[max(now - 1, 0) * steps.stride + 2]
     absent.tail_now, absent.tiny = steps.tail[now], tiny(like)
     if now > 0:
         move = steps.tail[now - 1] - steps.ratio * steps.tail[now]

@@ -72,7 +72,10 @@ cdef int _cells_epoch(
         and (h.code == ADAGRAD or h.code == SGD and h.momentum == 0)
         and model.n_slots == (h.code == ADAGRAD))
     if cells.plain and h.code == ADAGRAD:
-        cells.ridge = _ridge(l2, inv_scale, d)
+        with gil:
+            if model._ridge_of is not data:
+                model.ridge, model._ridge_of = _ridge(l2, inv_scale, d), data
+        cells.ridge = model.ridge
         cells.plain = cells.ridge >= 0
     # as absent.pxd: near 1 the moves' geometric sum has no closed form
     cells.plain_adam = (

@@ -301,7 +301,7 @@ def run_epoch(
     Parameters
     ----------
     coefficients : (n_batches, 4), the numbers of each step (see skopt_est/solvers.py), or (1, 4)
-        if all are alike and not `by_feature`
+        if all are alike
     tail, ratio, decay_1, decay_2
         How the solver's momentum goes on without a gradient; needed by feature.
     kept : (n_batches,) or None, what weight decay leaves of a weight in each step; needed by
@@ -342,7 +342,7 @@ def run_epoch(
     by_feature = by_feature and n_steps > 1
     if by_feature and not data.sparse:
         raise ValueError("steps by feature need CSR rows")
-    if table.shape[0] != n_steps and (table.shape[0] != 1 or by_feature):
+    if table.shape[0] not in (1, n_steps):
         raise ValueError(
             f"{table.shape[0]} steps do not fit {n} rows in batches of {batch_size}")
     if table.shape[1] != N_COEFFICIENTS:
@@ -366,8 +366,12 @@ def run_epoch(
             raise ValueError(f"gd takes all {n} rows in one step, got batches of {batch_size}")
         if ratio > 0 and model.n_slots == 0:
             raise ValueError(f"ratio={ratio:g} is of a momentum, for which the solver has no slot")
-        rate_sum, rate_square_sum = np.empty(n_steps + 1), np.empty(n_steps + 1)
-        steps.constant_rate = _sum_rates(table, &rate_sum[0], &rate_square_sum[0])
+        steps.constant_rate = _one_rate(table)
+        steps.rate_sum = steps.rate_square_sum = NULL
+        if steps.constant_rate < 0:
+            rates = np.asarray(table)[:, 0]
+            rate_sum, rate_square_sum = _sums_before(rates), _sums_before(rates * rates)
+            steps.rate_sum, steps.rate_square_sum = &rate_sum[0], &rate_square_sum[0]
         tail_view = np.zeros(n_steps + 1) if tail is None else tail
         if tail_view.shape[0] != n_steps + 1:
             raise ValueError("tail needs one entry a step and one more")
@@ -384,15 +388,13 @@ def run_epoch(
         last_seen, touched = model._last_seen, model._touched
         if data.d:
             p_last, p_touched = &last_seen[0], &touched[0]
-        steps.rate_sum = &rate_sum[0]
-        steps.rate_square_sum = &rate_square_sum[0]
         steps.tail = &tail_view[0]
         steps.powers = &powers[0, 0]
         steps.ratio, steps.decay_1, steps.decay_2 = ratio, decay_1, decay_2
         steps.penalised = model.penalised
         steps.decay_sum = NULL
         if kept is not None:
-            decay_sum = np.concatenate([[0.0], np.cumsum(np.log(kept))])
+            decay_sum = _sums_before(np.log(kept))
             if decay_sum.shape[0] != n_steps + 1:
                 raise ValueError("kept needs one entry a step")
             steps.decay_sum = &decay_sum[0]
@@ -407,8 +409,6 @@ def run_epoch(
             raise ValueError(f"a gradient is of one step, not of {n_steps}")
         _vector(gradient, data.dtype, model.size, "gradient")
         model._grad[:] = gradient
-    elif data.sparse:
-        model._grad[:] = 0
     summed = gradient is not None
     with nogil:
         if data.is_float:
@@ -454,6 +454,8 @@ cdef int _epoch(
     if lazy and _in_cells(data, model, scratch, n_steps):
         return _cells_epoch(data, model, scratch, order, n, batch_size, steps, n_steps, theta,
                             slots, l1, l2)
+    if data.rows.indices != NULL and not summed:
+        memset(grad, 0, size * sizeof(real))
     if lazy:
         dense_from = data.d * k     # the first layer's weights are stepped feature by feature
     for s in range(n_steps):

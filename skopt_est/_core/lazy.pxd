@@ -5,7 +5,7 @@
 from libc.math cimport exp, expm1, fabs, log1p, pow, sqrt
 
 from skopt_est._core.solvers cimport (
-    ADAGRAD, ADAM, AMSGRAD, N_COEFFICIENTS, NADAM, RMSPROP, SGD, Hyper, data_step, prox,
+    ADAGRAD, ADAM, AMSGRAD, NADAM, RMSPROP, SGD, Hyper, data_step, prox,
     rsqrt_, slot_of_D,
 )
 from skopt_est._core.types cimport real
@@ -18,10 +18,11 @@ cdef enum:
 
 cdef struct Steps:
     # Tables over the steps of one epoch; entry s of a sum stands before step s.
-    const double* coefficients       # (n_steps, N_COEFFICIENTS)
-    Py_ssize_t stride                # N_COEFFICIENTS, or 0 where all steps are alike
+    const double* coefficients       # of step s from s * stride on
+    Py_ssize_t stride                # 0 where all steps are alike
     double constant_rate             # the rate of all steps, or -1 where it changes
-    const double* rate_sum           # (n_steps + 1,): sum of the rates of steps < s
+    # (n_steps + 1,): sum of the rates of steps < s; NULL where the rate is constant
+    const double* rate_sum
     const double* rate_square_sum
     # (n_steps + 1,): sum over steps i >= s of r^(i - s + 1) c_i, over what weight decay leaves of
     # a weight by then
@@ -34,6 +35,23 @@ cdef struct Steps:
     bint penalised
     bint moves_without_gradient      # else there is nothing to catch up
     Py_ssize_t average_from          # steps from here on count in the average
+
+
+cdef inline double rates_between(
+    Py_ssize_t first, Py_ssize_t now, const Steps* steps
+) noexcept nogil:
+    """The sum of the rates of steps first, ..., now - 1."""
+    if steps.constant_rate >= 0:
+        return (now - first) * steps.constant_rate
+    return steps.rate_sum[now] - steps.rate_sum[first]
+
+
+cdef inline double square_rates_between(
+    Py_ssize_t first, Py_ssize_t now, const Steps* steps
+) noexcept nogil:
+    if steps.constant_rate >= 0:
+        return (now - first) * steps.constant_rate * steps.constant_rate
+    return steps.rate_square_sum[now] - steps.rate_square_sum[first]
 
 
 cdef inline double power(double base, Py_ssize_t k, const double* table) noexcept nogil:
@@ -109,9 +127,8 @@ cdef inline double shrink_over(
             mean = steps.constant_rate
             variance = 0
             if mean < 0:
-                mean = (steps.rate_sum[stop] - steps.rate_sum[first]) / k
-                variance = (
-                    steps.rate_square_sum[stop] - steps.rate_square_sum[first]) / k - mean * mean
+                mean = rates_between(first, stop, steps) / k
+                variance = square_rates_between(first, stop, steps) / k - mean * mean
             if k == 1 or variance <= 1e-3 * mean * mean:
                 break
             if mean * l2 <= 1e-2 and variance * l2 * l2 <= 1e-6:
@@ -146,8 +163,8 @@ cdef inline bint side_by_side(
     if (momentum or (h.code == SGD and h.momentum != 0)) and steps.ratio > 0.999:
         return False
     # the sum of the step sizes on the way, over D (slot >= 0) or over what stands for it
-    once = <real> (steps.rate_sum[now] - steps.rate_sum[first])
-    twice = <real> (steps.rate_square_sum[now] - steps.rate_square_sum[first])
+    once = <real> rates_between(first, now, steps)
+    twice = <real> square_rates_between(first, now, steps)
     if h.code == SGD:
         scale = 1 / (1 - h.momentum)
     for c in range(k):
@@ -178,7 +195,7 @@ cdef inline bint side_by_side(
     if momentum:
         v = slots[1] + p
         root = slots[2] + p if h.code == AMSGRAD else v
-        eps = <real> (h.epsilon / steps.coefficients[first * N_COEFFICIENTS + 2])
+        eps = <real> (h.epsilon / steps.coefficients[first * steps.stride + 2])
         for c in range(k):
             x = D[c] * ridge[c]
             y = n * x * (1 - <real> 0.5 * x)
@@ -250,7 +267,7 @@ cdef inline void catch_up(
             return
         if l1[0] != 0 or l2[0] != 0:
             reach = slots[slot][p] * length if slot >= 0 else (
-                (steps.rate_sum[now] - steps.rate_sum[first]) / (1 - h.momentum))
+                rates_between(first, now, steps) / (1 - h.momentum))
             if (slot >= 0 and l1[0] == 0 and reach * l2[0] > 1e-3 and average == NULL
                     and steps.decay_sum == NULL):
                 stop = min(now, first + MOMENTUM_STEPS)
@@ -349,7 +366,7 @@ cdef inline double first_move(
     cdef double moment = slots[0][p]
     if h.code != SGD:
         moment /= sqrt(<double> (slots[2][p] if h.code == AMSGRAD else slots[1][p])) + (
-            h.epsilon / steps.coefficients[first * N_COEFFICIENTS + 2])
+            h.epsilon / steps.coefficients[first * steps.stride + 2])
     return moment
 
 
@@ -412,8 +429,8 @@ cdef inline void step_by_step(
     cdef Py_ssize_t s
     for s in range(first, now):
         if h.weight_decay != 0:
-            w[p] = <real> (w[p] * (1 - steps.coefficients[s * N_COEFFICIENTS] * h.weight_decay))
-        data_step(w + p, &zero, slots, p, D, 1, h, steps.coefficients + s * N_COEFFICIENTS)
+            w[p] = <real> (w[p] * (1 - steps.coefficients[s * steps.stride] * h.weight_decay))
+        data_step(w + p, &zero, slots, p, D, 1, h, steps.coefficients + s * steps.stride)
         prox(w + p, D, l1, l2, 1)
         if average != NULL and s >= steps.average_from:
             average[p] += w[p]

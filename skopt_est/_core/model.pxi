@@ -21,6 +21,8 @@ cdef class Model:
     cdef double max_grad_norm
     cdef readonly object theta, slots, l1, l2, average
     cdef object _last_seen, _touched, _powers, _grad
+    cdef object _ridge_of       # the data beside which the L2 penalties make `ridge` (cells.pxi)
+    cdef double ridge
     # where these lie
     cdef char* p_theta
     cdef char* p_slots

@@ -5,7 +5,7 @@ from libc.string cimport memset
 
 from skopt_est._core.lazy cimport Steps, catch_up, side_by_side
 from skopt_est._core.rows cimport Rows, prefetch_entries
-from skopt_est._core.solvers cimport N_COEFFICIENTS, N_SLOTS_MAX, Hyper, data_step, prox, slot_of_D
+from skopt_est._core.solvers cimport N_SLOTS_MAX, Hyper, data_step, prox, slot_of_D
 from skopt_est._core.types cimport real
 
 
@@ -33,7 +33,7 @@ cdef inline void catch_up_feature(
         if now - first <= VECTOR_STEPS or (average != NULL and steps.decay_sum != NULL):
             for s in range(first, now):
                 step(theta, grad, slots, p, p + k, spare, h,
-                     steps.coefficients + s * N_COEFFICIENTS, l1, l2, steps.penalised,
+                     steps.coefficients + s * steps.stride, l1, l2, steps.penalised,
                      h.weight_decay)
                 if average != NULL and s >= steps.average_from:
                     for c in range(p, p + k):
