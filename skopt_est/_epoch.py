@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import cached_property, reduce
 from typing import Any
@@ -21,7 +22,7 @@ Array = np.ndarray
 STEPS_AT_ONCE = 1 << 16
 """Of one call of the engine: bounds the memory for the numbers of each step."""
 STEPS_FORESEEN = 1 << 12
-"""Whose numbers are made at once, at one rate, where an epoch has few steps or all are alike."""
+"""Whose numbers are made at once, at one rate, where an epoch has few steps."""
 ROWS_AT_ONCE = 1 << 16
 """Of one call, whose order is made at once: a fourth of all, but at most so many and at least an
 eighth of so many; four times so many where something is done or drawn after each call (absent
@@ -108,21 +109,23 @@ class Passes:
         self.steps_at_once = max(most_steps, 1)
         self.drops = objective.network.drops
         self.constant = schedules.is_constant(settings.learning_rate)
-        # One number tells of all steps, unless what absent features miss needs a table.
-        goes_on = self.by_feature and solver.momentum_of(np.ones((1, 4))) is not None
-        self.alike = self.constant and solver.steps_alike and not goes_on
-        longest = 1 if self.alike else min(self.n_batches, self.steps_at_once)
-        self.repeated = self.constant and solver.steps_alike
-        self.asks_early = self.alike and asks_early(objective, solver, settings)
-        self.foreseen = self.repeated or (
-            self.constant and solver.steps_foreseen and 4 * longest <= STEPS_FORESEEN
-        )
-        if self.foreseen:
+        self.settled = solver.settled() if self.constant else math.inf
+        self.asks_early = self.settled <= 1 and asks_early(objective, solver, settings)
+        longest = 1 if self.settled <= 1 else min(self.n_batches, self.steps_at_once)
+        self.foreseen = self.constant and solver.steps_foreseen and 4 * longest <= STEPS_FORESEEN
+        if self.foreseen and self.settled > 1:
             longest = max(longest, STEPS_FORESEEN)
         self.counts = np.arange(longest, dtype=np.float64)
         self.same_rates = np.empty(0)
         # the numbers of steps from `cached_from` on, all at `cached_rate`
         self.cached_table, self.cached_from, self.cached_rate = np.empty((0, 4)), 0, 0.0
+        # what `_going_on` found for so many steps alike, and their rate
+        self.gone_on: tuple[int, float, dict[str, Any]] = 0, 0.0, {}
+
+    @property
+    def alike(self) -> bool:
+        """Whether the numbers of the next step are those of all that follow."""
+        return self.state.n_moments + 1 >= self.settled
 
     @cached_property
     def scratch(self) -> engine.Scratch:
@@ -194,29 +197,37 @@ class Passes:
 
     def _coefficients(self, rates: Array) -> Array:
         """The numbers of the next steps, as many as there are rates."""
-        state, n = self.state, len(rates)
-        if not self.foreseen:
-            age = state.n_moments + 1.0 + self.counts[:n]
-            return self.solver.coefficients(age, rates, state.extras)
-        at = 0 if self.repeated else state.n_moments - self.cached_from
+        state, n, age = self.state, len(rates), self.state.n_moments + 1.0
+        if self.alike or not self.foreseen:
+            return self.solver.coefficients(age + self.counts[:n], rates, state.extras)
+        at = state.n_moments - self.cached_from
         if state.rate != self.cached_rate or not 0 <= at <= len(self.cached_table) - n:
             self.cached_rate, self.cached_from, at = state.rate, state.n_moments, 0
-            age = state.n_moments + 1.0 + self.counts[: 1 if self.alike else None]
-            self.cached_table = self.solver.coefficients(
-                age, np.full(len(age), state.rate), state.extras
-            )
+            rates = np.full(len(self.counts), state.rate)
+            self.cached_table = self.solver.coefficients(age + self.counts, rates, state.extras)
         return self.cached_table[at : at + n]
+
+    def _going_on(self, coefficients: Array, rates: Array, n_steps: int) -> dict[str, Any]:
+        """What features move by in steps that they are absent from, as the engine takes it."""
+        kept, rate = self.solver.kept(rates), self.state.rate
+        momentum = self.solver.momentum_of(coefficients) if self.by_feature else None
+        if momentum is None:
+            return {}
+        if self.alike and self.gone_on[:2] == (n_steps, rate):
+            return self.gone_on[2]
+        weights, ratio = np.full(n_steps, momentum.weights), min(momentum.ratio, 1.0)
+        kept = None if kept is None else np.full(n_steps, kept)
+        tail = engine.momentum_tail(weights, ratio, kept)
+        options = {"tail": tail, "kept": kept, **momentum._asdict()}
+        del options["weights"]
+        if self.alike:
+            self.gone_on = n_steps, rate, options
+        return options
 
     def _steps(self, rows: Rows, rates: Array, n_steps: int, coming: Array | None) -> Array:
         state, average_from = self.state, self.settings.average_from
         coefficients = self._coefficients(rates)
-        options: dict[str, Any] = {}
-        kept = self.solver.kept(rates)
-        if self.by_feature and (momentum := self.solver.momentum_of(coefficients)) is not None:
-            weights, ratio = np.ascontiguousarray(momentum.weights), min(momentum.ratio, 1.0)
-            tail = engine.momentum_tail(weights, ratio, kept)
-            options = {"tail": tail, "kept": kept, **momentum._asdict()}
-            del options["weights"]
+        options = self._going_on(coefficients, rates, n_steps).copy()
         if average_from is not None:
             batches_to_go = -(-(average_from - state.t) // self.settings.batch_size)
             first = min(max(batches_to_go - 1, 0), n_steps)

@@ -12,6 +12,7 @@ To add one: a kernel and a code there, a class here, an entry in `SOLVERS`, an o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -50,12 +51,17 @@ class Momentum(NamedTuple):
 
 def _power(beta: float, t: Array) -> Array:
     """beta**t, for increasing t, as far as one less it tells the difference; then zero."""
-    if not 0 < beta < 1:
-        return np.power(beta, t)
     out = np.zeros(len(t))
-    n = np.searchsorted(t, 50.0 / -np.log(beta))
+    n = np.searchsorted(t, _ends(beta))
     np.power(beta, t[:n], out=out[:n])
     return out
+
+
+def _ends(beta: float) -> float:
+    """From which t on, of 1, 2, ..., 1 - beta**t is 1 in double precision."""
+    if not 0 < beta < 1:
+        return 1.0 if beta == 0 else math.inf
+    return 50.0 / -math.log(beta)
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,6 @@ class Solver:
     name: ClassVar[str]
     slots: ClassVar[tuple[str, ...]] = ()
     full_batch: ClassVar[bool] = False
-    # Whether steps of the same rate are the same, whatever their number.
-    steps_alike: ClassVar[bool] = True
     # Whether a step's numbers follow from its own number and rate.
     steps_foreseen: ClassVar[bool] = True
     # The rate of learning_rate_init="auto": of linear models on standardised rows (None: made from
@@ -104,6 +108,10 @@ class Solver:
         out = np.zeros((len(t), 4))
         out[:, 0] = rates
         return out
+
+    def settled(self) -> float:
+        """From which step on, of 1, 2, ..., all steps of one rate have the same numbers."""
+        return 1.0
 
     def kept(self, rates: Array) -> Array | None:
         """What weight decay leaves of a weight in each step; None: there is none."""
@@ -167,8 +175,10 @@ class Adam(Solver):
 
     name = "adam"
     slots: ClassVar[tuple[str, ...]] = ("m", "v", "D")
-    steps_alike = False
     auto_rate = 0.01
+
+    def settled(self):
+        return max(_ends(self.beta_1), _ends(self.beta_2))
 
     def coefficients(self, t, rates, extras):
         out = super().coefficients(t, rates, extras)
@@ -214,6 +224,9 @@ class NAdam(Adam):
     name = "nadam"
     steps_foreseen = False
     network_rate = 0.003
+
+    def settled(self):
+        return math.inf
 
     def coefficients(self, t, rates, extras):
         out = super().coefficients(t, rates, extras)

@@ -98,7 +98,7 @@ def problem(rng, engine):
         del epoch["weights"]
     if n_steps == 1 and rng.random() < 0.5:
         epoch["gradient"] = (0.1 * rng.normal(size=size)).astype(dtype)
-    if solver.steps_alike and rng.random() < 0.5:
+    if rng.random() < 0.5:
         epoch["coefficients"] = coefficients[:1]
     if rng.random() < 0.5:
         epoch["coming"] = rng.integers(n, size=len(epoch["order"])).astype(np.int32)

@@ -1,10 +1,15 @@
 """Learning rate schedules through the public estimators: the rates, and what training does."""
 
+import math
+
 import numpy as np
 import pytest
 import reference
+from by_feature import steps
+from scipy import sparse
 
 from skopt_est import LinearRegression, MLPRegressor, _epoch
+from skopt_est.solvers import SOLVERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -226,3 +231,42 @@ def test_numbers_made_for_many_epochs_are_those_of_each(solver, monkeypatch):
     np.testing.assert_array_equal(ahead, weights())
     monkeypatch.setattr(_epoch, "STEPS_FORESEEN", 64)  # some tables end within a training
     np.testing.assert_array_equal(ahead, weights())
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.0, 0.5), (0.5, 0.0), (0.0, 0.0)])
+def test_steps_are_alike_from_where_the_solver_says(name, betas):
+    solver = SOLVERS[name](beta_1=betas[0], beta_2=betas[1])
+    first = math.ceil(min(solver.settled(), 1e5))
+    t = first + np.arange(500.0)
+    numbers = solver.coefficients(t, np.full(500, 0.01), np.zeros(1))
+    if solver.settled() < 1e5 or betas[0]:
+        assert (numbers == numbers[0]).all() == (solver.settled() < 1e5)
+    if 1 < solver.settled() < 1e5:
+        before = solver.coefficients(t[:1] // 2, np.full(1, 0.01), np.zeros(1))
+        assert (before != numbers[0]).any()
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adagrad", "rmsprop", "adam", "amsgrad", "adamw"])
+@pytest.mark.parametrize("by_feature", [True, False])
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_steps_alike_are_told_by_the_numbers_of_one(batch_size, by_feature, solver, monkeypatch):
+    """With the same bits as by those of each, also where the rate falls on the way."""
+    rng = np.random.default_rng(0)
+    X = sparse.random(64, 30, 0.1, "csr", random_state=rng)
+    y = X @ rng.standard_normal(30) + rng.standard_normal(64)
+    network = solver == "adamw"
+    make = MLPRegressor if network else LinearRegression
+
+    def fit():
+        model = make(solver=solver, batch_size=batch_size, max_iter=12, random_state=0)
+        model.set_params(tol=1e-3, learning_rate="adaptive", n_iter_no_change=2, alpha=1e-3)
+        model.set_params(beta_1=0.3, beta_2=0.4, learning_rate_init=0.01)
+        model.set_params(**({"weight_decay": 0.1} if network else {"momentum": 0.5}))
+        model.set_params(**({"hidden_layer_sizes": (5,)} if network else {"average": False}))
+        with steps(by_feature):
+            return model.fit(X, y).coefs_[0] if network else model.fit(X, y).coef_
+
+    found = fit()
+    monkeypatch.setattr(SOLVERS[solver], "settled", lambda self: math.inf)
+    np.testing.assert_array_equal(found, fit())

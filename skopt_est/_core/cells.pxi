@@ -79,7 +79,7 @@ cdef int _cells_epoch(
         cells.plain = cells.ridge >= 0
     # as absent.pxd: near 1 the moves' geometric sum has no closed form
     cells.plain_adam = (
-        plain and h.code == ADAM and steps.ratio > 0 and steps.ratio <= 0.999 and steps.stride > 0)
+        plain and h.code == ADAM and steps.ratio > 0 and steps.ratio <= 0.999)
     if cells.plain_adam:
         cells.log_ratio, cells.log_decay_1 = log2(steps.ratio), _log2(steps.decay_1)
         cells.log_decay_2 = _log2(steps.decay_2)
