@@ -1,4 +1,7 @@
-/* 1 / (1 + exp(-z)) to the last digits or so, with as few waits as we found: Taylor's series around
+/* For bounds.c and bounds_exact.c, which include math.h and stdint.h before it and get REAL from
+ * their compilation.
+ *
+ * 1 / (1 + exp(-z)) to the last digits or so, with as few waits as we found: Taylor's series around
  * the nearest of some numbers, whose terms are in a table; beyond it, which these loops hardly come
  * to, as it is written. */
 #define NEAREST 16 /* to one */

@@ -124,7 +124,7 @@ class Passes:
 
     @property
     def alike(self) -> bool:
-        """Whether the numbers of the next step are those of all that follow."""
+        """Whether the numbers of the next step are those of all that follow at this rate."""
         return self.state.n_moments + 1 >= self.settled
 
     @cached_property

@@ -258,3 +258,21 @@ def test_rows_of_more_pages_than_are_known_at_once(solver, columns, shuffle):
     general = LogisticRegression(**params, **GENERAL).fit(X, y)
     assert distance(weights_of(fused), weights_of(general)) < 1e-11
     np.testing.assert_allclose(fused.loss_curve_, general.loss_curve_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+@pytest.mark.parametrize("columns", [3, 70])
+@pytest.mark.parametrize("which", available())
+def test_the_largest_epsilon_leaves_weights_where_they_are(which, columns, batch_size):
+    engine = get_engine(which)
+    X, y = np.ones((5, columns), np.float32), np.ones((5, 1), np.float32)
+    data, network = engine.Data(X, y, LOG_LOSS), engine.Network((columns, 1))
+    theta, slots = np.ones(columns + 1, np.float32), np.zeros((1, columns + 1), np.float32)
+    hyper = SOLVERS["adagrad"](epsilon=1e40).hyper()
+    zeros = np.zeros(columns, np.float32)
+    model = engine.Model(theta, slots, network, zeros, zeros, hyper)
+    table = np.array([[0.1, 0, 0, 0]])
+    order = np.arange(5, dtype=np.int32)
+    theta[:2] = 0
+    engine.run_epoch(data, model, engine.Scratch(data, network), order, batch_size, table)
+    np.testing.assert_allclose(theta, [0, 0] + (columns - 1) * [1], atol=1e-30)

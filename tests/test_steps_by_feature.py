@@ -240,14 +240,15 @@ def test_rare_features_beside_a_strong_penalty(hidden, outputs, solver):
 @pytest.mark.parametrize("batch_size", [1, 3])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("solver", ["sgd", "adagrad", "rmsprop"])
-@pytest.mark.parametrize("outputs", [1, 20])
-def test_one_row_of_numbers_is_as_many_alike(outputs, solver, momentum, batch_size):
+@pytest.mark.parametrize("outputs", [1, 2, 20])
+@pytest.mark.parametrize("rate", [0.01, -0.001, np.nan])  # neither of which is a rate
+def test_one_row_of_numbers_is_as_many_alike(rate, outputs, solver, momentum, batch_size):
     X, y = table(60, 40, 3)
     targets = np.repeat(y[:, None], outputs, axis=1)
     data = engine.Data(X, targets, engine.LOSS_CODES["squared_error"])
     network, rule = engine.Network((40, outputs)), SOLVERS[solver](momentum=momentum)
     n_steps = 60 // batch_size
-    rates = np.full(n_steps, 0.01)
+    rates = np.full(n_steps, rate)
     numbers = rule.coefficients(np.arange(n_steps), rates, np.zeros(1))
     options = {"by_feature": True}
     if (goes_on := rule.momentum_of(numbers)) is not None:

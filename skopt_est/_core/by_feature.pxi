@@ -17,12 +17,13 @@ def _powers(double ratio, double decay_1, double decay_2):
 
 
 cdef double _one_rate(const double[:, ::1] coefficients) noexcept nogil:
-    """The rate if it is that of all steps, else -1."""
+    """The rate if it is that of all steps and a rate, else -1."""
     cdef Py_ssize_t s
+    cdef double rate = coefficients[0, 0]
     for s in range(1, coefficients.shape[0]):
-        if coefficients[s, 0] != coefficients[0, 0]:
+        if coefficients[s, 0] != rate:
             return -1
-    return coefficients[0, 0]
+    return rate if rate >= 0 else -1
 
 
 def _sums_before(numbers):

@@ -369,7 +369,7 @@ def run_epoch(
         steps.constant_rate = _one_rate(table)
         steps.rate_sum = steps.rate_square_sum = NULL
         if steps.constant_rate < 0:
-            rates = np.asarray(table)[:, 0]
+            rates = np.broadcast_to(np.asarray(table)[:, 0], n_steps)
             rate_sum, rate_square_sum = _sums_before(rates), _sums_before(rates * rates)
             steps.rate_sum, steps.rate_square_sum = &rate_sum[0], &rate_square_sum[0]
         tail_view = np.zeros(n_steps + 1) if tail is None else tail

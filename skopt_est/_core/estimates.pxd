@@ -23,7 +23,7 @@ cdef extern from *:
 
     /* NAME: w and G after a step; returns `start` and the sum of w times the following row, which
      * its first product needs not wait for all of w for. M, S: what intrinsics of V's kind begin
-     * and end with. Rows of d, in whole vectors. Newton's method once for 28 bits, AGAIN for 56. */
+     * and end with. Rows of d, in whole vectors. Newton's method once, AGAIN for doubles. */
     #define SKOPT_ADAGRAD(NAME, T, V, M, S, AGAIN, TOO_MUCH) \\
     static inline T NAME( \\
             T *w, T *G, const T *a, T gradient, T eta, T eps, const T *l1, const T *l2, \\

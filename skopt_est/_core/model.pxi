@@ -9,7 +9,8 @@ cdef class Model:
     slots : ndarray (n_slots, network.size), the solver's state
     network : Network
     l1, l2 : ndarray (network.n_weights,), the penalty of each weight in the units of theta; or
-        both a number, that of all weights, if there are hidden layers
+        both a number, that of all weights, if there are hidden layers; not to be changed, as what
+        follows from them is kept
     hyper : dict with the solver's code and hyper-parameters
     average : float64 ndarray like theta, or None, the running sum of theta over steps
     max_grad_norm : float, 0 for no limit
@@ -62,7 +63,8 @@ cdef class Model:
         self.hyper.beta_1 = hyper["beta_1"]
         self.hyper.beta_2 = hyper["beta_2"]
         self.hyper.rho = hyper["rho"]
-        self.hyper.epsilon = hyper["epsilon"]
+        # a number in theta's type, too
+        self.hyper.epsilon = min(hyper["epsilon"], np.finfo(theta.dtype).max)
         self.hyper.weight_decay = hyper["weight_decay"]
         need = {GD: 0, SGD: self.hyper.momentum != 0, ADAGRAD: 1, RMSPROP: 2, ADAM: 3,
                 NADAM: 3, AMSGRAD: 4}[self.hyper.code]

@@ -76,8 +76,8 @@ cdef inline Py_ssize_t width_read(Py_ssize_t d, Py_ssize_t vectors, real like) n
 cdef inline const real* whole(
     const Rows* rows, Py_ssize_t row, const Padded* p, real like
 ) noexcept nogil:
-    """The row, to be read in whole vectors, beyond its end too: there the next row begins, and
-    inv_scale is zero. The last rows of X, which have no such neighbour, are copied."""
+    """The row, of which `width` numbers are read, beyond its end too: there the next row begins,
+    and inv_scale is zero. The last rows of X, which have no such neighbour, are copied."""
     cdef const real* x = <const real*> rows.values + row * rows.d
     if row * rows.d + p.width <= rows.n * rows.d:
         return x
@@ -328,7 +328,7 @@ cdef inline double rows_ahead(
     cdef Py_ssize_t pace = (
         1 if coming == NULL else max(1, min(PACE_MOST, PACE_BYTES // max(size, 1))))
     cdef Py_ssize_t last_place = n - 1, last_row = stop - 1
-    # the last row beyond whose end so much of X follows that it can be read in whole vectors
+    # the last row beyond whose end so much of X follows that `width` numbers can be read
     cdef Py_ssize_t last_whole = rows.n - (width + rows.d - 1) // rows.d if rows.d else -1
     pq[0] = pq[1] = 0
     for j in range(elements(vectors, <real> 0)):
