@@ -76,7 +76,7 @@ cdef int _cells_epoch(
             if model._ridge_of is not data:
                 model.ridge, model._ridge_of = _ridge(l2, inv_scale, d), data
         cells.ridge = model.ridge
-        cells.plain = cells.ridge >= 0
+        cells.plain = cells.ridge >= 0 and h.epsilon < 1e30
     # as absent.pxd: near 1 the moves' geometric sum has no closed form
     cells.plain_adam = (
         plain and h.code == ADAM and steps.ratio > 0 and steps.ratio <= 0.999)
@@ -239,6 +239,8 @@ cdef void _fill_cells(
     elif cells.plain:
         fill_plain(<real*> cells.table, <int32_t> d, theta, inv_scale, l2, rate, False)
     memset(<real*> cells.table + d * cells.width, 0, cells.width * sizeof(real))
+    if cells.plain and h.code == ADAGRAD:
+        (<real*> cells.table)[d * cells.width + 3] = 1      # what needs a sum finds one
     if cells.plain:
         return
     memset(a.last, 0, CHUNK * sizeof(real))

@@ -24,12 +24,12 @@ cdef extern from *:
      * gradient, nor where it is an overflow of inv_scale^2 times none or over another. */ \
     QUAD_INLINE quad_vector##F plain_shrinking##F( \
             quad_vector##F inv_scale, quad_vector##F G, T ridge, T eps) { \
-        quad_vector##F q = plain_root##F(G) + eps, k = ridge * (inv_scale * inv_scale), x; \
-        quad_bits##F summed = (quad_bits##F) (G != 0); \
-        if (PLAIN_LANES_OF##F((quad_bits##F) (k < q)) == (1 << QUADS##F) - 1) \
-            return PLAIN_KEEP(F, plain_series##F(k, k + (q + q)), summed); \
-        x = k / q; \
-        return PLAIN_KEEP(F, plain_log2p##F(x, k, k + (q + q)), summed & (quad_bits##F) (x == x)); \
+        quad_vector##F root = plain_root##F(G), k = ridge * (inv_scale * inv_scale), q, x; \
+        quad_bits##F summed; \
+        if (PLAIN_WITHIN##F(k, root)) \
+            return plain_series##F(k * plain_inverse##F((k + 2 * eps) + 2 * root)); \
+        q = root + eps, x = k / q, summed = (quad_bits##F) (G != 0) & (quad_bits##F) (x == x); \
+        return PLAIN_KEEP(F, plain_log2p##F(x, k, k + (q + q)), summed); \
     } \
     /* A group's quads, with its values in the units of training, and the steps that it missed, \
      * less than none; sgd's times what they shrink by. */ \

@@ -21,7 +21,6 @@ cdef extern from *:
     typedef uint64_t quad_words __attribute__((vector_size(32)));
     typedef int32_t quad_wholef __attribute__((vector_size(32)));
     typedef int32_t quad_whole __attribute__((vector_size(16)));
-    VM_ATANH_TAILf(quad_vectorf, plain_atanh_tailf)
     VM_ATANH_TAIL(quad_vector, plain_atanh_tail)
 
     QUAD_INLINE quad_vectorf plain_rootf(quad_vectorf x) {
@@ -43,6 +42,35 @@ cdef extern from *:
     #endif
     }
 
+    /* plain_inverse: 1 / x, x from 1e-37 to 1e37. By an estimate of 14 bits and Newton's method where
+     * there is one, as a division keeps the divider, which the root needs.
+     * plain_size: 1 / (sqrt(G) + eps), or 0 if nothing was summed, or too much. */
+    #define PLAIN_LARGEf 1e37f
+    #define PLAIN_LARGE 1e300
+    #if defined(__AVX512VL__)
+    QUAD_INLINE quad_vectorf plain_inversef(quad_vectorf x) {
+        const __m256 y = _mm256_rcp14_ps((__m256) x);
+        return (quad_vectorf) _mm256_fmadd_ps(
+            y, _mm256_fnmadd_ps((__m256) x, y, _mm256_set1_ps(1)), y);
+    }
+    QUAD_INLINE quad_vectorf plain_sizef(quad_vectorf G, float eps) {
+        const __m256 x = (__m256) (plain_rootf(G) + eps), zero = _mm256_setzero_ps();
+        const __mmask8 some = _mm256_cmp_ps_mask((__m256) G, zero, _CMP_NEQ_UQ);
+        return (quad_vectorf) _mm256_maskz_mov_ps(
+            _mm256_mask_cmp_ps_mask(some, x, _mm256_set1_ps(PLAIN_LARGEf), _CMP_NGE_UQ),
+            (__m256) plain_inversef((quad_vectorf) x));
+    }
+    #else
+    QUAD_INLINE quad_vectorf plain_inversef(quad_vectorf x) { return 1 / x; }
+    QUAD_INLINE quad_vectorf plain_sizef(quad_vectorf G, float eps) {
+        return (quad_vectorf) ((quad_bitsf) (1 / (plain_rootf(G) + eps)) & (quad_bitsf) (G != 0));
+    }
+    #endif
+    QUAD_INLINE quad_vector plain_inverse(quad_vector x) { return 1 / x; }
+    QUAD_INLINE quad_vector plain_size(quad_vector G, double eps) {
+        return (quad_vector) ((quad_bits) (1 / (plain_root(G) + eps)) & (quad_bits) (G != 0));
+    }
+
     /* The lanes that are set, as bits: what only few groups need is left out in others. */
     #if defined(__AVX__)
     #define PLAIN_LANES_OFf(lanes) _mm256_movemask_ps((__m256) (lanes))
@@ -62,13 +90,25 @@ cdef extern from *:
     }
     #endif
 
-    /* plain_exp2: 2^x for x <= 0, to the rounding of x; 0 where it is not normal; NaN of a NaN;
+    /* Whether low < x < PLAIN_LARGE in all lanes. */
+    #if defined(__AVX512VL__)
+    #define PLAIN_WITHINf(low, x) (_mm256_mask_cmp_ps_mask( \
+        _mm256_cmp_ps_mask((__m256) (low), (__m256) (x), _CMP_LT_OQ), \
+        (__m256) (x), _mm256_set1_ps(PLAIN_LARGEf), _CMP_LT_OQ) == (1 << QUADSf) - 1)
+    #else
+    #define PLAIN_WITHINf(low, x) (PLAIN_LANES_OFf( \
+        (quad_bitsf) ((low) < (x)) & (quad_bitsf) ((x) < PLAIN_LARGEf)) == (1 << QUADSf) - 1)
+    #endif
+    #define PLAIN_WITHIN(low, x) (PLAIN_LANES_OF( \
+        (quad_bits) ((low) < (x)) & (quad_bits) ((x) < PLAIN_LARGE)) == (1 << QUADS) - 1)
+
+    /* plain_exp2: 2^x for x <= 0, to the rounding of x; 0 of what is less than -100 (-960);
      *     something for x > 0.
      * plain_log2p: log2(1 + x) for x >= 0, where x is 2 above / (below - above); finite for
      *     infinity, so that no steps of it are none. By the series of the inverse hyperbolic
      *     tangent of above / below; where x > 1, log2(2^k m) = k + log2(m) with 1 <= m < 2: 2^23
      *     (2^52) and k in the bits below make a number.
-     * plain_series: that series. */
+     * plain_series: that series of above / below. */
     #define PLAIN_KEEP(F, x, mask) ((quad_vector##F) ((quad_bits##F) (x) & (mask)))
     #define PLAIN_DIGITSf 0x4B000000
     #define PLAIN_DIGITS 0x4330000000000000
@@ -76,8 +116,8 @@ cdef extern from *:
     #define PLAIN_OFFSET 4503599627371519.0     /* 2^52 + 1023 */
     #define PLAIN_ONEf 0x3F800000
     #define PLAIN_ONE 0x3FF0000000000000
-    #define PLAIN_EXP2_MINf -125.0f
-    #define PLAIN_EXP2_MIN -1021.0
+    #define PLAIN_EXP2_MINf -100.0f
+    #define PLAIN_EXP2_MIN -960.0
     #if defined(__AVX__)
     #define PLAIN_NEARESTf(x) (quad_wholef) _mm256_cvtps_epi32((__m256) (x))
     #define PLAIN_NEAREST(x) (quad_whole) _mm256_cvtpd_epi32((__m256d) (x))
@@ -97,36 +137,53 @@ cdef extern from *:
     #define PLAIN_ODD(z) (0.6931471805599453 + (z) * (0.055504108664820084 \
         + (z) * (0.0013333558146774323 + (z) * (1.5252733493394533e-05 \
         + (z) * (1.0178199464180507e-07 + (z) * 4.4347872839053243e-10)))))
+    /* The tails of vector_math.pxd in base two. */
+    #define PLAIN_TAILf(z) (0.961793026f + (z) * (0.577391807f + (z) * (0.403928859f \
+        + (z) * 0.404378809f)))
+    #define PLAIN_TAIL(z) plain_atanh_tail(z) * VM_LOG2E
+    /* PLAIN_REST: x less the nearest whole number. PLAIN_POWER: 2^(x - r) series, where x is not too
+     * small; vscalef floors, which x less its rest is not changed by. */
+    #if defined(__AVX512DQ__) && defined(__AVX512VL__)
+    #define PLAIN_REST_OF(x, S) _mm256_reduce_##S(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+    #define PLAIN_RESTf(x) (quad_vectorf) PLAIN_REST_OF((__m256) (x), ps)
+    #define PLAIN_REST(x) (quad_vector) PLAIN_REST_OF((__m256d) (x), pd)
+    #define PLAIN_POWERf(series, x, r) (quad_vectorf) _mm256_maskz_scalef_ps( \
+        _mm256_cmp_ps_mask((__m256) (x), _mm256_set1_ps(PLAIN_EXP2_MINf), _CMP_NLT_UQ), \
+        (__m256) (series), (__m256) ((x) - (r)))
+    #define PLAIN_POWER(series, x, r) (quad_vector) _mm256_maskz_scalef_pd( \
+        _mm256_cmp_pd_mask((__m256d) (x), _mm256_set1_pd(PLAIN_EXP2_MIN), _CMP_NLT_UQ), \
+        (__m256d) (series), (__m256d) ((x) - (r)))
+    #else
+    #define PLAIN_RESTf(x) (x) - __builtin_convertvector(PLAIN_NEARESTf(x), quad_vectorf)
+    #define PLAIN_REST(x) (x) - __builtin_convertvector(PLAIN_NEAREST(x), quad_vector)
+    #define PLAIN_POWER_OF(F, series, x) PLAIN_KEEP(F, \
+        (quad_words##F) (series) \
+        + ((quad_words##F) __builtin_convertvector(PLAIN_NEAREST##F(x), quad_bits##F) \
+           << VM_DIGITS##F), ~(quad_bits##F) ((x) < PLAIN_EXP2_MIN##F))
+    #define PLAIN_POWERf(series, x, r) PLAIN_POWER_OF(f, series, x)
+    #define PLAIN_POWER(series, x, r) PLAIN_POWER_OF(, series, x)
+    #endif
     #define PLAIN_FUNCTIONS(T, F) \
     QUAD_INLINE quad_vector##F plain_exp2##F(quad_vector##F x) { \
-        quad_bits##F normal = ~(quad_bits##F) (x < PLAIN_EXP2_MIN##F); \
-        quad_whole##F n = PLAIN_NEAREST##F(x); \
-        quad_vector##F r = x - __builtin_convertvector(n, quad_vector##F), z = r * r; \
-        x = (quad_vector##F) ( \
-            (quad_words##F) (PLAIN_EVEN##F(z) + r * PLAIN_ODD##F(z)) \
-            + ((quad_words##F) __builtin_convertvector(n, quad_bits##F) << VM_DIGITS##F)); \
-        return PLAIN_KEEP(F, x, normal); \
+        quad_vector##F r = PLAIN_REST##F(x), z = r * r; \
+        return PLAIN_POWER##F(r * PLAIN_ODD##F(z) + PLAIN_EVEN##F(z), x, r); \
     } \
-    QUAD_INLINE quad_vector##F plain_series##F(quad_vector##F above, quad_vector##F below) { \
-        quad_vector##F s = above / below, z = s * s; \
-        return (s + s + s * z * plain_atanh_tail##F(z)) * VM_LOG2E##F; \
+    QUAD_INLINE quad_vector##F plain_series##F(quad_vector##F s) { \
+        quad_vector##F z = s * s; \
+        return s * (2 * VM_LOG2E##F + z * PLAIN_TAIL##F(z)); \
     } \
     QUAD_INLINE quad_vector##F plain_log2p##F( \
             quad_vector##F x, quad_vector##F above, quad_vector##F below) { \
         quad_bits##F big = (quad_bits##F) (x > 1), bits = (quad_bits##F) (x + 1); \
         quad_vector##F k = (quad_vector##F) ((bits >> VM_DIGITS##F) | PLAIN_DIGITS##F), m; \
         if (!PLAIN_LANES_OF##F(big)) \
-            return plain_series##F(above, below); \
+            return plain_series##F(above / below); \
         bits = (bits & ((((quad_bits##F) {0} + 1) << VM_DIGITS##F) - 1)) | PLAIN_ONE##F; \
         m = (quad_vector##F) bits; \
         above = (quad_vector##F) (((quad_bits##F) (m - 1) & big) | ((quad_bits##F) above & ~big)); \
         below = (quad_vector##F) (((quad_bits##F) (m + 1) & big) | ((quad_bits##F) below & ~big)); \
-        return plain_series##F(above, below) \
+        return plain_series##F(above / below) \
             + PLAIN_KEEP(F, k - PLAIN_OFFSET##F, big); \
-    } \
-    /* 1 / (sqrt(G) + eps), or 0 if nothing was summed */ \
-    QUAD_INLINE quad_vector##F plain_size##F(quad_vector##F G, T eps) { \
-        return PLAIN_KEEP(F, 1 / (plain_root##F(G) + eps), (quad_bits##F) (G != 0)); \
     } \
     /* The sum over a vector, by halves: a shorter chain of additions. */ \
     QUAD_INLINE T plain_sum##F(quad_vector##F x) { \
