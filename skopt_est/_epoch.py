@@ -119,6 +119,8 @@ class Passes:
         self.same_rates = np.empty(0)
         # the numbers of steps from `cached_from` on, all at `cached_rate`
         self.cached_table, self.cached_from, self.cached_rate = np.empty((0, 4)), 0, 0.0
+        # the rate of steps alike, and their numbers
+        self.alike_at: tuple[float, Array] | None = None
         # what `_going_on` found for so many steps alike, and their rate
         self.gone_on: tuple[int, float, dict[str, Any]] = 0, 0.0, {}
 
@@ -198,7 +200,12 @@ class Passes:
     def _coefficients(self, rates: Array) -> Array:
         """The numbers of the next steps, as many as there are rates."""
         state, n, age = self.state, len(rates), self.state.n_moments + 1.0
-        if self.alike or not self.foreseen:
+        if self.alike:
+            if self.alike_at is None or self.alike_at[0] != state.rate:
+                table = self.solver.coefficients(age + self.counts[:n], rates, state.extras)
+                self.alike_at = state.rate, table
+            return self.alike_at[1]
+        if not self.foreseen:
             return self.solver.coefficients(age + self.counts[:n], rates, state.extras)
         at = state.n_moments - self.cached_from
         if state.rate != self.cached_rate or not 0 <= at <= len(self.cached_table) - n:

@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from skopt_est._callbacks import Tasks
+from skopt_est._core import engine
 from skopt_est._epoch import Passes
 from skopt_est._monitor import Monitor
 from skopt_est._objective import Objective
@@ -25,12 +26,6 @@ from skopt_est.solvers import Solver
 
 Array = np.ndarray
 ADAPTIVE_FACTOR, ADAPTIVE_FLOOR = 5.0, 1e-6
-
-
-def all_finite(theta: Array) -> bool:
-    """Whether there is neither NaN nor an infinity: either would be left in the sum of squares,
-    which is the cheaper to find."""
-    return math.isfinite(theta.dot(theta)) or bool(np.isfinite(theta).all())
 
 
 class Diverged(ValueError):
@@ -162,7 +157,7 @@ class Trainer:
         met_at = state.theta if before is None else before
         n = len(objective.rows)
         loss = objective.data_term([total / n for total in sums.tolist()]) + self.penalty(met_at)
-        if not (math.isfinite(loss) and all_finite(state.theta)):
+        if not (math.isfinite(loss) and engine.all_finite(state.theta)):
             loss = math.nan
         score = None
         if self.score is not None:
@@ -302,7 +297,7 @@ class Trainer:
 
     def _overflowed(self) -> bool:
         """Whether squares of gradients became infinite: what they divide did not move, nor will."""
-        return not all_finite(self.state.slots.ravel())
+        return not engine.all_finite(self.state.slots.ravel())
 
     def _overflow(self) -> str:
         return (

@@ -231,6 +231,9 @@ def helpers(rng, engine):
             "l1": rng.random(n),
             "half_l2": rng.random(n),
         },
+        all_finite={
+            "numbers": rng.normal(size=n).astype(rng.choice([np.float32, np.float64])),
+        },
         zeros={"shape": (int(rng.integers(0, 9)), 3), "dtype": np.dtype(np.float32)},
     )
     name = str(rng.choice(list(calls.arguments)))

@@ -64,6 +64,27 @@ def test_absent_features_go_where_the_dense_solver_takes_them(solver, schedule, 
     assert moved >= 12
 
 
+@pytest.mark.parametrize("dtype, least", [(np.float32, 56), (np.float64, 500)])
+@pytest.mark.parametrize("halvings", [20, 50, 70, 400, 700])
+@pytest.mark.parametrize("solver", ["sgd", "adagrad"])
+def test_what_a_penalty_leaves_next_to_nothing_of_is_nothing(solver, halvings, dtype, least):
+    # The last column is the first row's alone; the penalty halves its weight so many times.
+    n = 1200
+    X = np.random.default_rng(2).normal(size=(n, 3)).astype(dtype)
+    X[1:, 2], X[0, 2] = 0, 1
+    y = np.ones(n)
+    # sgd's step is of 0.05; adagrad divides 0.1 by the column's one gradient, which is -1
+    step = {"sgd": 0.05, "adagrad": 0.1}[solver]
+    params = {"solver": solver, "alpha": (2 ** (halvings / n) - 1) / step, "batch_size": 1}
+    params |= {"learning_rate_init": step, "max_iter": 1, "shuffle": False}
+    params |= {"learning_rate": "constant", "precondition": False, "polish_iter": 0}
+    first, found = (
+        LinearRegression(**params).fit(sparse.csr_matrix(X[:m]), y[:m]).coef_ for m in (1, n)
+    )
+    expected = first[2] * 2.0 ** (-halvings * (n - 1) / n) if halvings < least else 0
+    np.testing.assert_allclose(found[2], expected, rtol=1e-4 if dtype == np.float32 else 1e-5)
+
+
 @pytest.mark.parametrize("n_features", [1, 15, 16, 17, 600])
 def test_any_number_of_features_in_a_row_fills_whole_vectors(n_features):
     rng = np.random.default_rng(1)

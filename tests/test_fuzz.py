@@ -229,6 +229,10 @@ REFUSED = {
         lambda: engine.penalty(np.ones(3), 3, np.ones(3), np.ones(2)),
         "half_l2",
     ),
+    "whether whole numbers are finite": (
+        lambda: engine.all_finite(np.ones(3, int)),
+        "float32 or float64",
+    ),
     "a generator without a state": (lambda: engine.next_word(WORD[:0]), "one word"),
     "an order from no generator": (lambda: engine.shuffled(ORDER, WORD[:0]), "one word"),
     "numbers of no size": (lambda: engine.zeros(3, "S0"), "size"),

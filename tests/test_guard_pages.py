@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from skopt_est import LinearRegression, LogisticRegression, MLPClassifier
 
@@ -38,11 +39,30 @@ def fit_all(n, d, dtype):
     MLPClassifier((5,), batch_size=3, max_iter=2).fit(X, y).predict(X)
 
 
+def fit_csr(entries, dtype):
+    """Rows of so many entries, each in columns of its own, one by one and in batches."""
+    rng, n = np.random.default_rng(entries), 7
+    X = sparse.csr_matrix(
+        (
+            before_a_wall(rng.standard_normal(n * entries).astype(dtype)),
+            before_a_wall(np.arange(n * entries, dtype=np.int32)),
+            entries * np.arange(n + 1, dtype=np.int32),
+        ),
+        shape=(n, n * entries),
+    )
+    for solver in ("sgd", "adagrad", "adam"):
+        for batch_size in (1, 2):
+            model = LogisticRegression(solver=solver, batch_size=batch_size, max_iter=2)
+            model.fit(X, np.arange(n) % 2).predict(X)
+
+
 def main():
     import warnings
 
     warnings.simplefilter("ignore")
     for dtype in (np.float32, np.float64):
+        for entries in (*range(1, 20), 31, 32, 33):
+            fit_csr(entries, dtype)
         for n, d in ((2, 1), (3, 5), (5, 16), (9, 20), (4, 100), (14, 33)):
             fit_all(n, d, dtype)
     print("done")

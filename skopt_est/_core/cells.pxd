@@ -3,6 +3,7 @@
 # arithmetic: first the steps that they missed (absent.pxd), then their own.
 from libc.math cimport M_LOG2E, fabs, log1p
 from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.string cimport memcpy, memset
 
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.lazy cimport Steps
@@ -38,7 +39,9 @@ cdef struct Cells:
     Py_ssize_t width, n_quads
     Py_ssize_t n_changing       # quads that a step changes
     Py_ssize_t n_slots
-    int32_t empty               # the feature of a cell of zeros; the next is written, its use none
+    # The feature of a cell that fills up vectors: of zeros; where they are stored, too, the next
+    # takes it. With `plain` cells the steps have LISTS of them in turns, of gradient zero.
+    int32_t empty
     # One row a step, without L1: sgd and adagrad at a constant rate, without momentum (plain.pxd),
     # Adam (plain_adam.pxd)
     bint plain, plain_adam
@@ -105,6 +108,11 @@ cdef inline uint32_t* places_of(const Cells* cells, Py_ssize_t s) noexcept nogil
     return cells.places + (s & (LISTS - 1)) * cells.most
 
 
+cdef inline int32_t filling(const Cells* cells, Py_ssize_t s) noexcept nogil:
+    """The feature that fills up the row of step s."""
+    return cells.empty + (<int32_t> (s & (LISTS - 1)) if cells.plain else 0)
+
+
 cdef inline void list_first(
     const Rows* rows, const int32_t* order, Py_ssize_t n_steps, const Cells* cells, real like
 ) noexcept nogil:
@@ -118,7 +126,7 @@ cdef inline void list_first(
         ahead.feature = features + rows.indptr[order[s]]
         ahead.last_feature = features + rows.indptr[order[s] + 1]
         ahead.place = places_of(cells, s)
-        list_all(&ahead, <const real*> cells.table, cells.shift, cells.empty)
+        list_all(&ahead, <const real*> cells.table, cells.shift, filling(cells, s))
 
 
 cdef inline void look_ahead(
@@ -171,17 +179,17 @@ cdef inline void plain_rows(
     int loss, const Rows* rows, const real* targets, const real* weights, real param, real scale,
     const int32_t* order, Py_ssize_t first, Py_ssize_t stop, Py_ssize_t n_steps, real* bias,
     real* bias_slots, bint adagrad, const Hyper* h, const Steps* steps, const Cells* cells,
-    real* parts, real* told,
+    real* parts, real* last_values, real* told,
 ) noexcept nogil:
-    """Steps first, ..., stop - 1 where the cells are plain, and what was predicted in them."""
+    """Steps first, ..., stop - 1 where the cells are plain, and what was predicted in them.
+    last_values: room for those of a row whose last vector is not all in memory."""
     cdef real* table = <real*> cells.table
-    cdef const real* values = <const real*> rows.values
+    cdef const real* values
     cdef const uint32_t* places
-    cdef int32_t empty = cells.empty
     cdef real eta = <real> steps.constant_rate, ridge = <real> (steps.constant_rate * cells.ridge)
     cdef real eps = <real> h.epsilon, z, gradient, now, D, intercept = 0
     cdef Py_ssize_t s, row, n
-    cdef int64_t at
+    cdef int64_t at, n_entries = rows.indptr[rows.n]
     cdef skopt_ahead ahead
     if bias != NULL:
         intercept = bias[0]
@@ -189,11 +197,17 @@ cdef inline void plain_rows(
         row = order[s]
         at = rows.indptr[row]
         n = <Py_ssize_t> (rows.indptr[row + 1] - at)
+        values = <const real*> rows.values + at
+        if at + whole_lanes(n) > n_entries:
+            memset(last_values, 0, whole_lanes(n) * sizeof(real))
+            memcpy(last_values, values, n * sizeof(real))
+            values = last_values
         places = places_of(cells, s)
         now = <real> s
         look_ahead(&ahead, rows, order, s, n_steps, targets, cells)
         z = intercept + forward_plain(
-            table, places, values + at, n, empty, adagrad, now, ridge, eps, parts, &ahead)
+            table, places, values, n, filling(cells, s + CELLS_AHEAD), adagrad, now, ridge, eps,
+            parts, &ahead)
         told[s - first] = z
         gradient = slope(loss, targets, weights, row, z, param, scale)
         backward_plain(table, places, n, adagrad, now, gradient, eta, eps, parts)

@@ -100,9 +100,9 @@ cdef int _cells_epoch(
     # Not whole pages apart, as a load waits for a store to the same place of another page.
     m += CACHE_LINE // sizeof(real)
     with gil:
-        # a feature of zeros, one that nothing reads, and those that plain.pxd fills with the last
+        # cells that fill up vectors, and those that plain.pxd fills with the last
         table = np.empty(
-            (d + 2 + QUAD_LANES) * cells.width + CACHE_LINE // sizeof(real), model.theta.dtype)
+            (d + LISTS + QUAD_LANES) * cells.width + CACHE_LINE // sizeof(real), model.theta.dtype)
         of_rows = np.empty(LISTS * m if plain else 0, np.uint32)
         listed = np.zeros((23 + N_SLOTS_MAX, m), model.theta.dtype)
         lists = np.empty(m, np.int32)
@@ -141,10 +141,12 @@ cdef int _cells_epoch(
         stop = min(s + AT_ONCE, n_steps) if batch_size == 1 else s + 1
         if cells.plain and h.code == ADAGRAD:
             plain_rows(data.loss_code, rows, targets, weights, param, scale, order, s, stop,
-                       n_steps, bias, bias_slots, True, h, steps, &cells, <real*> a.parts, told)
+                       n_steps, bias, bias_slots, True, h, steps, &cells, <real*> a.parts,
+                       <real*> a.w, told)
         elif cells.plain:
             plain_rows(data.loss_code, rows, targets, weights, param, scale, order, s, stop,
-                       n_steps, bias, bias_slots, False, h, steps, &cells, <real*> a.parts, told)
+                       n_steps, bias, bias_slots, False, h, steps, &cells, <real*> a.parts,
+                       <real*> a.w, told)
         elif batch_size == 1:
             for i in range(s, stop):
                 if not cells.plain_adam or not adam_step(
@@ -238,9 +240,9 @@ cdef void _fill_cells(
         fill_plain(<real*> cells.table, <int32_t> d, theta, inv_scale, slots[0], rate, True)
     elif cells.plain:
         fill_plain(<real*> cells.table, <int32_t> d, theta, inv_scale, l2, rate, False)
-    memset(<real*> cells.table + d * cells.width, 0, cells.width * sizeof(real))
-    if cells.plain and h.code == ADAGRAD:
-        (<real*> cells.table)[d * cells.width + 3] = 1      # what needs a sum finds one
+    memset(<real*> cells.table + d * cells.width, 0, LISTS * cells.width * sizeof(real))
+    for i in range(LISTS if cells.plain and h.code == ADAGRAD else 0):
+        (<real*> cells.table)[(d + i) * cells.width + 3] = 1    # what needs a sum finds one
     if cells.plain:
         return
     memset(a.last, 0, CHUNK * sizeof(real))

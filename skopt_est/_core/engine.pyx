@@ -10,7 +10,7 @@ from cpython.buffer cimport (
     PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport fabs, isfinite, log2
+from libc.math cimport INFINITY, fabs, isfinite, log2
 from libc.stdint cimport UINT32_MAX, int8_t, int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 

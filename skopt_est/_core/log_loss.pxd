@@ -29,22 +29,29 @@ cdef extern from *:
         return linear + log1p(above); \
     }
     #else
-    typedef int32_t log_loss_bitsf __attribute__((vector_size(TILE_BYTES)));
-    typedef int64_t log_loss_bits __attribute__((vector_size(TILE_BYTES)));
-    typedef float log_loss_half __attribute__((vector_size(TILE_BYTES / 2)));
-    VM_EXP_TAILf(tile_vectorf, log_loss_exp_tailf)
-    VM_EXP_TAIL(tile_vector, log_loss_exp_tail)
+    /* Not 64: a few products of that size every 256 rows lower some processors' clock for all that
+     * is between them, which steps on short and on sparse rows do in 32. */
+    #define LOG_LOSS_BYTES (TILE_BYTES < 32 ? TILE_BYTES : 32)
+    typedef float log_loss_vectorf
+        __attribute__((vector_size(LOG_LOSS_BYTES), aligned(4), may_alias));
+    typedef double log_loss_vector
+        __attribute__((vector_size(LOG_LOSS_BYTES), aligned(8), may_alias));
+    typedef int32_t log_loss_bitsf __attribute__((vector_size(LOG_LOSS_BYTES)));
+    typedef int64_t log_loss_bits __attribute__((vector_size(LOG_LOSS_BYTES)));
+    typedef float log_loss_half __attribute__((vector_size(LOG_LOSS_BYTES / 2)));
+    VM_EXP_TAILf(log_loss_vectorf, log_loss_exp_tailf)
+    VM_EXP_TAIL(log_loss_vector, log_loss_exp_tail)
     /* `step` for the one vector of double precision that v is, or the two made from it. */
     #define LOG_LOSS_WIDEN(v, step) { \
         enum { half = 0 }; \
-        tile_vector wide = v; \
+        log_loss_vector wide = v; \
         step \
     }
     #define LOG_LOSS_WIDENf(v, step) \
         TILE_UNROLL for (int half = 0; half < 2; half++) { \
             log_loss_half part; \
             memcpy(&part, (const char *) &v + half * sizeof part, sizeof part); \
-            tile_vector wide = __builtin_convertvector(part, tile_vector); \
+            log_loss_vector wide = __builtin_convertvector(part, log_loss_vector); \
             step \
         }
     /* LOG_LOSS_LEAST: exp is taken as zero below it; not much further down it is subnormal. */
@@ -52,13 +59,13 @@ cdef extern from *:
     #define LOG_LOSS_LEAST -708.0
     #define LOG_LOSS_SIGNf INT32_MIN
     #define LOG_LOSS_SIGN INT64_MIN
-    #define LOG_LOSS_WHERE(F, mask, v, other) ((tile_vector##F) ( \
+    #define LOG_LOSS_WHERE(F, mask, v, other) ((log_loss_vector##F) ( \
         ((mask) & (log_loss_bits##F) (v)) | (~(mask) & (log_loss_bits##F) (other))))
     #define LOG_LOSS_FUNCTION(T, F) \
-    TILE_INLINE tile_vector##F log_loss_exp##F(tile_vector##F x) { /* of x <= 0 */ \
-        tile_vector##F t, n, r, square; \
+    TILE_INLINE log_loss_vector##F log_loss_exp##F(log_loss_vector##F x) { /* of x <= 0 */ \
+        log_loss_vector##F t, n, r, square; \
         const log_loss_bits##F low = x < LOG_LOSS_LEAST##F; \
-        t = (tile_vector##F) {0} + LOG_LOSS_LEAST##F; \
+        t = (log_loss_vector##F) {0} + LOG_LOSS_LEAST##F; \
         x = LOG_LOSS_WHERE(F, low, t, x); \
         t = x * VM_LOG2E##F + VM_ROUND##F; \
         TILE_KEEP(t); \
@@ -69,30 +76,30 @@ cdef extern from *:
         r -= n * VM_LN2_LO##F; \
         TILE_KEEP(r); \
         square = r * r; \
-        t = (tile_vector##F) (((log_loss_bits##F) t + VM_BIAS##F) << VM_DIGITS##F); \
+        t = (log_loss_vector##F) (((log_loss_bits##F) t + VM_BIAS##F) << VM_DIGITS##F); \
         r += square * log_loss_exp_tail##F(r, square); \
         TILE_KEEP(r); \
         r = r * t + t; \
-        return (tile_vector##F) (~low & (log_loss_bits##F) r); \
+        return (log_loss_vector##F) (~low & (log_loss_bits##F) r); \
     } \
     TILE_INLINE void log_losses_step##F( \
-            const T *f, const T *y, T scale, T *gradient, tile_vector *above, \
-            tile_vector *linear) { \
-        const tile_vector##F x = *(const tile_vector##F *) f, zero = {0}; \
-        const tile_vector##F label = *(const tile_vector##F *) y; \
-        const tile_vector##F e = log_loss_exp##F( \
-            (tile_vector##F) ((log_loss_bits##F) x | LOG_LOSS_SIGN##F)); \
+            const T *f, const T *y, T scale, T *gradient, log_loss_vector *above, \
+            log_loss_vector *linear) { \
+        const log_loss_vector##F x = *(const log_loss_vector##F *) f, zero = {0}; \
+        const log_loss_vector##F label = *(const log_loss_vector##F *) y; \
+        const log_loss_vector##F e = log_loss_exp##F( \
+            (log_loss_vector##F) ((log_loss_bits##F) x | LOG_LOSS_SIGN##F)); \
         const log_loss_bits##F positive = x > 0; \
-        const tile_vector##F rest = LOG_LOSS_WHERE(F, positive, x, zero) - label * x; \
+        const log_loss_vector##F rest = LOG_LOSS_WHERE(F, positive, x, zero) - label * x; \
         LOG_LOSS_WIDEN##F(rest, linear[half] += wide;) \
         LOG_LOSS_WIDEN##F(e, above[half] += wide + above[half] * wide;) \
         if (gradient != NULL) \
-            *(tile_vector##F *) gradient = scale * ( \
+            *(log_loss_vector##F *) gradient = scale * ( \
                 LOG_LOSS_WHERE(F, positive, zero + 1, e) / (1 + e) - label); \
     } \
     TILE_INLINE double log_losses##F(const T *f, const T *y, ptrdiff_t n, T scale, T *gradient) { \
-        enum { LANES = sizeof(tile_vector##F) / sizeof(T), WIDE = TILE_BYTES / 8 }; \
-        tile_vector above[2] = {{0}}, linear[2] = {{0}}; \
+        enum { LANES = sizeof(log_loss_vector##F) / sizeof(T), WIDE = LOG_LOSS_BYTES / 8 }; \
+        log_loss_vector above[2] = {{0}}, linear[2] = {{0}}; \
         double product = 0, sum = 0; \
         ptrdiff_t i = 0; \
         for (; i + LANES <= n; i += LANES) \

@@ -118,6 +118,30 @@ def penalty(theta, Py_ssize_t n, l1, half_l2):
     return total
 
 
+def all_finite(numbers):
+    """Whether there is neither NaN nor an infinity.
+
+    Parameters
+    ----------
+    numbers : ndarray of float32 or float64, one-dimensional
+    """
+    cdef Py_ssize_t n = len(numbers)
+    cdef const void* x = _vector(numbers, numbers.dtype, n, "numbers")
+    if numbers.dtype not in (np.float32, np.float64):
+        raise ValueError(f"numbers must be float32 or float64, got {numbers.dtype}")
+    if numbers.dtype == np.float32:
+        return _all_finite(<const float*> x, n)
+    return _all_finite(<const double*> x, n)
+
+
+cdef bint _all_finite(const real* x, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int32_t odd = 0
+    for i in range(n):
+        odd |= not fabs(x[i]) < <real> INFINITY
+    return not odd
+
+
 cdef double _penalty(
     const real* w, Py_ssize_t n, const double* l1, const double* half_l2, double each_l1,
     double each_half_l2,

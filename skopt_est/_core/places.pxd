@@ -1,7 +1,7 @@
 # Where the cells of a row's features lie in their table, in bytes from its start: listed when these
 # are asked for, two rows ahead, since asking, loading and storing need the same places. In groups
-# of quads.pxd; what fills up the last one lies at the feature `empty`, a cell of zeros, and is
-# stored to the next, which nothing reads: to load it next would be to wait for this.
+# of quads.pxd; what fills up the last one lies at the feature `empty`, whose gradient is zero. The
+# next row should not load what is stored there, as it would wait for it.
 
 from libc.stdint cimport int32_t
 
@@ -40,7 +40,22 @@ cdef extern from *:
     PLAIN_PICK(PLAIN_VALUESf, quad_vectorf, float, quad_bitsf, QUADSf)
     PLAIN_PICK(PLAIN_VALUES, quad_vector, double, quad_bits, QUADS)
     #endif
-
+    /* The first n of the features there, then the feature `empty`. */
+    #if defined(__AVX512VL__)
+    #define PLAIN_SOME_IDSf(p, n, empty) (quad_idsf) _mm256_mask_loadu_epi32( \
+        _mm256_set1_epi32(empty), (__mmask8) ((1 << (n)) - 1), p)
+    #define PLAIN_SOME_IDS(p, n, empty) (quad_ids) _mm_mask_loadu_epi32( \
+        _mm_set1_epi32(empty), (__mmask8) ((1 << (n)) - 1), p)
+    #else
+    #define PLAIN_SOME_OF(F) \
+    QUAD_INLINE quad_ids##F PLAIN_SOME_IDS##F(const int32_t *p, int32_t n, int32_t empty) { \
+        quad_bits##F lanes = PLAIN_LANES##F < n; \
+        quad_ids##F ids = PLAIN_IDS##F(p, lanes) & PLAIN_WHOLE##F(lanes); \
+        return ids | (empty & ~PLAIN_WHOLE##F(lanes)); \
+    }
+    PLAIN_SOME_OF(f)
+    PLAIN_SOME_OF()
+    #endif
 
     #define PLACES(T, F) \
     /* Lists and asks for the group of features i, i + 1, ... of the row that is ahead, which are \
@@ -71,24 +86,22 @@ cdef extern from *:
             const skopt_ahead *ahead, ptrdiff_t i, ptrdiff_t entries, const void *table, \
             int shift, int32_t empty) { \
         const ptrdiff_t whole = places_whole##F(ahead); \
-        quad_bits##F lanes; \
-        quad_ids##F ids; \
         for (; entries < ahead->entries; entries += 64) \
             skopt_ask_entries(ahead, entries, sizeof(T)); \
         for (; i < whole; i += QUADS##F) \
             places_list##F(ahead, i, whole, table, shift); \
         if (ahead->last_feature - ahead->feature == whole) \
             return; \
-        lanes = PLAIN_LANES##F < (int32_t) (ahead->last_feature - ahead->feature - whole); \
-        ids = PLAIN_IDS##F(ahead->feature + whole, lanes) & PLAIN_WHOLE##F(lanes); \
-        places_ask##F(ahead, whole, table, shift, ids | (empty & ~PLAIN_WHOLE##F(lanes))); \
+        places_ask##F(ahead, whole, table, shift, PLAIN_SOME_IDS##F( \
+            ahead->feature + whole, (int32_t) (ahead->last_feature - ahead->feature - whole), \
+            empty)); \
     } \
     /* The values of a row's last entries, fewer than a group has. */ \
     QUAD_INLINE quad_vector##F places_values##F(const T *values, ptrdiff_t left) { \
         quad_bits##F lanes = PLAIN_LANES##F < (int32_t) left; \
         return PLAIN_KEEP(F, PLAIN_VALUES##F(values, lanes), lanes); \
     } \
-    /* Where these are stored. */ \
+    /* Where these are stored: what fills up the group, at the next feature. */ \
     QUAD_INLINE void places_spare##F( \
             const uint32_t *places, ptrdiff_t left, int shift, uint32_t *rest) { \
         quad_ids##F beyond = ~PLAIN_WHOLE##F(PLAIN_LANES##F < (int32_t) left) & (1 << shift); \

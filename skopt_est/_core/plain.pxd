@@ -26,7 +26,7 @@ cdef extern from *:
             quad_vector##F inv_scale, quad_vector##F G, T ridge, T eps) { \
         quad_vector##F root = plain_root##F(G), k = ridge * (inv_scale * inv_scale), q, x; \
         quad_bits##F summed; \
-        if (PLAIN_WITHIN##F(k, root)) \
+        if (__builtin_expect(PLAIN_WITHIN##F(k, root), 1)) \
             return plain_series##F(k * plain_inverse##F((k + 2 * eps) + 2 * root)); \
         q = root + eps, x = k / q, summed = (quad_bits##F) (G != 0) & (quad_bits##F) (x == x); \
         return PLAIN_KEEP(F, plain_log2p##F(x, k, k + (q + q)), summed); \
@@ -47,21 +47,19 @@ cdef extern from *:
     } \
     /* Returns the sum of x w, w the weights after `now` steps; both, and what adagrad needs of \
      * the quads, go to parts (groups, PLAIN_PARTS, features of a group). In two passes: more \
-     * groups are under way at a time in each, and the arithmetic has room for asking. */ \
+     * groups are under way at a time in each, and the arithmetic has room for asking. Of values \
+     * whole groups are read: a quad that fills one up has an inv_scale of zero. */ \
     QUAD_INLINE T plain_forward##F( \
             const T *table, const uint32_t *places, const T *values, ptrdiff_t n, int32_t empty, \
             int adagrad, T now, T ridge, T eps, T *parts, const skopt_ahead *ahead) { \
         quad_vector##F sums = {0}, a, missed, *part = (quad_vector##F *) parts; \
         const ptrdiff_t whole = places_whole##F(ahead); \
         ptrdiff_t i = 0, entries = 0; \
-        for (; i + QUADS##F <= n; i += QUADS##F, entries += 64, part += PLAIN_PARTS) { \
+        for (; i < n; i += QUADS##F, entries += 64, part += PLAIN_PARTS) { \
             plain_bring##F(table, places + i, *(const quad_vector##F *) (values + i), adagrad, \
                            now, part); \
             skopt_ask_entries(ahead, entries, sizeof(T)); \
         } \
-        if (i < n) \
-            plain_bring##F(table, places + i, places_values##F(values + i, n - i), adagrad, now, \
-                           part); \
         part = (quad_vector##F *) parts; \
         for (i = 0; i < n; i += QUADS##F, part += PLAIN_PARTS) { \
             places_list##F(ahead, i, whole, table, PLAIN_SHIFT##F); \
@@ -93,17 +91,11 @@ cdef extern from *:
             T eps, const T *parts) { \
         const quad_vector##F *part = (const quad_vector##F *) parts; \
         quad_vector##F seen = {0}; \
-        uint32_t rest[QUADS##F]; \
-        ptrdiff_t i = 0; \
         seen += now; \
         if (!adagrad) \
             gradient *= eta; \
-        for (; i + QUADS##F <= n; i += QUADS##F, part += PLAIN_PARTS) \
+        for (ptrdiff_t i = 0; i < n; i += QUADS##F, part += PLAIN_PARTS) \
             plain_step##F(table, places + i, adagrad, seen, gradient, eta, eps, part); \
-        if (i < n) { \
-            places_spare##F(places + i, n - i, PLAIN_SHIFT##F, rest); \
-            plain_step##F(table, rest, adagrad, seen, gradient, eta, eps, part); \
-        } \
     } \
     /* Cells of the d features before the first step, in whole groups; fourth: the L2 penalties, \
      * or adagrad's sums of squares. */ \

@@ -42,8 +42,8 @@ cdef extern from *:
     #endif
     }
 
-    /* plain_inverse: 1 / x, x from 1e-37 to 1e37. By an estimate of 14 bits and Newton's method where
-     * there is one, as a division keeps the divider, which the root needs.
+    /* plain_inverse: 1 / x, x from 1e-37 to 1e37. By an estimate of 14 bits and Newton's method
+     * where there is one, as a division keeps the divider, which the root needs.
      * plain_size: 1 / (sqrt(G) + eps), or 0 if nothing was summed, or too much. */
     #define PLAIN_LARGEf 1e37f
     #define PLAIN_LARGE 1e300
@@ -102,8 +102,10 @@ cdef extern from *:
     #define PLAIN_WITHIN(low, x) (PLAIN_LANES_OF( \
         (quad_bits) ((low) < (x)) & (quad_bits) ((x) < PLAIN_LARGE)) == (1 << QUADS) - 1)
 
-    /* plain_exp2: 2^x for x <= 0, to the rounding of x; 0 of what is less than -100 (-960);
-     *     something for x > 0.
+    /* plain_exp2: 2^x for x <= 0, to the rounding of x; NaN of a NaN; something for x > 0. It is 0
+     *     below -56 (-500), after which next to nothing is left of a weight: what two such powers
+     *     leave, at an epoch's end and at the next sight of a feature, is a normal number still.
+     *     Others take a hundred times as long to multiply.
      * plain_log2p: log2(1 + x) for x >= 0, where x is 2 above / (below - above); finite for
      *     infinity, so that no steps of it are none. By the series of the inverse hyperbolic
      *     tangent of above / below; where x > 1, log2(2^k m) = k + log2(m) with 1 <= m < 2: 2^23
@@ -116,8 +118,8 @@ cdef extern from *:
     #define PLAIN_OFFSET 4503599627371519.0     /* 2^52 + 1023 */
     #define PLAIN_ONEf 0x3F800000
     #define PLAIN_ONE 0x3FF0000000000000
-    #define PLAIN_EXP2_MINf -100.0f
-    #define PLAIN_EXP2_MIN -960.0
+    #define PLAIN_EXP2_MINf -56.0f
+    #define PLAIN_EXP2_MIN -500.0
     #if defined(__AVX__)
     #define PLAIN_NEARESTf(x) (quad_wholef) _mm256_cvtps_epi32((__m256) (x))
     #define PLAIN_NEAREST(x) (quad_whole) _mm256_cvtpd_epi32((__m256d) (x))
@@ -140,9 +142,9 @@ cdef extern from *:
     /* The tails of vector_math.pxd in base two. */
     #define PLAIN_TAILf(z) (0.961793026f + (z) * (0.577391807f + (z) * (0.403928859f \
         + (z) * 0.404378809f)))
-    #define PLAIN_TAIL(z) plain_atanh_tail(z) * VM_LOG2E
-    /* PLAIN_REST: x less the nearest whole number. PLAIN_POWER: 2^(x - r) series, where x is not too
-     * small; vscalef floors, which x less its rest is not changed by. */
+    #define PLAIN_TAIL(z) (plain_atanh_tail(z) * VM_LOG2E)
+    /* PLAIN_REST: x less the nearest whole number. PLAIN_POWER: series 2^(x - r), r that rest; 0
+     * where x is too small. vscalef floors, which leaves x - r as it is. */
     #if defined(__AVX512DQ__) && defined(__AVX512VL__)
     #define PLAIN_REST_OF(x, S) _mm256_reduce_##S(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
     #define PLAIN_RESTf(x) (quad_vectorf) PLAIN_REST_OF((__m256) (x), ps)
@@ -154,8 +156,8 @@ cdef extern from *:
         _mm256_cmp_pd_mask((__m256d) (x), _mm256_set1_pd(PLAIN_EXP2_MIN), _CMP_NLT_UQ), \
         (__m256d) (series), (__m256d) ((x) - (r)))
     #else
-    #define PLAIN_RESTf(x) (x) - __builtin_convertvector(PLAIN_NEARESTf(x), quad_vectorf)
-    #define PLAIN_REST(x) (x) - __builtin_convertvector(PLAIN_NEAREST(x), quad_vector)
+    #define PLAIN_RESTf(x) ((x) - __builtin_convertvector(PLAIN_NEARESTf(x), quad_vectorf))
+    #define PLAIN_REST(x) ((x) - __builtin_convertvector(PLAIN_NEAREST(x), quad_vector))
     #define PLAIN_POWER_OF(F, series, x) PLAIN_KEEP(F, \
         (quad_words##F) (series) \
         + ((quad_words##F) __builtin_convertvector(PLAIN_NEAREST##F(x), quad_bits##F) \
