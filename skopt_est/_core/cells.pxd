@@ -39,9 +39,7 @@ cdef struct Cells:
     Py_ssize_t width, n_quads
     Py_ssize_t n_changing       # quads that a step changes
     Py_ssize_t n_slots
-    # The feature of a cell that fills up vectors: of zeros; where they are stored, too, the next
-    # takes it. With `plain` cells the steps have LISTS of them in turns, of gradient zero.
-    int32_t empty
+    int32_t empty               # the first of LISTS features that fill up vectors: see places.pxd
     # One row a step, without L1: sgd and adagrad at a constant rate, without momentum (plain.pxd),
     # Adam (plain_adam.pxd)
     bint plain, plain_adam
@@ -110,7 +108,20 @@ cdef inline uint32_t* places_of(const Cells* cells, Py_ssize_t s) noexcept nogil
 
 cdef inline int32_t filling(const Cells* cells, Py_ssize_t s) noexcept nogil:
     """The feature that fills up the row of step s."""
-    return cells.empty + (<int32_t> (s & (LISTS - 1)) if cells.plain else 0)
+    return cells.empty + <int32_t> (s & (LISTS - 1))
+
+
+cdef inline const real* in_vectors(
+    const Rows* rows, int64_t first, Py_ssize_t n, real* room
+) noexcept nogil:
+    """These values, to be read in whole vectors: where there is nothing to read behind them they
+    are copied."""
+    cdef const real* values = <const real*> rows.values + first
+    if first + whole_lanes(n) <= rows.indptr[rows.n]:
+        return values
+    memset(room, 0, whole_lanes(n) * sizeof(real))
+    memcpy(room, values, n * sizeof(real))
+    return room
 
 
 cdef inline void list_first(
@@ -179,17 +190,16 @@ cdef inline void plain_rows(
     int loss, const Rows* rows, const real* targets, const real* weights, real param, real scale,
     const int32_t* order, Py_ssize_t first, Py_ssize_t stop, Py_ssize_t n_steps, real* bias,
     real* bias_slots, bint adagrad, const Hyper* h, const Steps* steps, const Cells* cells,
-    real* parts, real* last_values, real* told,
+    real* parts, real* room, real* told,
 ) noexcept nogil:
-    """Steps first, ..., stop - 1 where the cells are plain, and what was predicted in them.
-    last_values: room for those of a row whose last vector is not all in memory."""
+    """Steps first, ..., stop - 1 where the cells are plain, and what was predicted in them."""
     cdef real* table = <real*> cells.table
     cdef const real* values
     cdef const uint32_t* places
     cdef real eta = <real> steps.constant_rate, ridge = <real> (steps.constant_rate * cells.ridge)
     cdef real eps = <real> h.epsilon, z, gradient, now, D, intercept = 0
     cdef Py_ssize_t s, row, n
-    cdef int64_t at, n_entries = rows.indptr[rows.n]
+    cdef int64_t at
     cdef skopt_ahead ahead
     if bias != NULL:
         intercept = bias[0]
@@ -197,11 +207,7 @@ cdef inline void plain_rows(
         row = order[s]
         at = rows.indptr[row]
         n = <Py_ssize_t> (rows.indptr[row + 1] - at)
-        values = <const real*> rows.values + at
-        if at + whole_lanes(n) > n_entries:
-            memset(last_values, 0, whole_lanes(n) * sizeof(real))
-            memcpy(last_values, values, n * sizeof(real))
-            values = last_values
+        values = in_vectors(rows, at, n, room)
         places = places_of(cells, s)
         now = <real> s
         look_ahead(&ahead, rows, order, s, n_steps, targets, cells)
@@ -320,8 +326,8 @@ cdef inline bint adam_step(
     look_ahead(&ahead, rows, order, s, n_steps, targets, cells)
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
     missed(absent, s, h, steps, cells, param)
-    if not forward_adam(table, places, <const real*> rows.values + first, n, cells.empty, absent,
-                        parts, &z, &ahead):
+    if not forward_adam(table, places, in_vectors(rows, first, n, <real*> a.w), n,
+                        filling(cells, s + CELLS_AHEAD), absent, parts, &z, &ahead):
         return False
     if bias != NULL:
         z += bias[0]

@@ -1,7 +1,7 @@
 # Where the cells of a row's features lie in their table, in bytes from its start: listed when these
 # are asked for, two rows ahead, since asking, loading and storing need the same places. In groups
-# of quads.pxd; what fills up the last one lies at the feature `empty`, whose gradient is zero. The
-# next row should not load what is stored there, as it would wait for it.
+# of quads.pxd; what fills up the last one lies at the feature `empty`, a cell whose inv_scale is
+# zero. The next row has another such feature: to load what this one stores would be to wait for it.
 
 from libc.stdint cimport int32_t
 
@@ -16,42 +16,30 @@ cdef extern from *:
     typedef int32_t quad_idsf __attribute__((vector_size(32), aligned(4), may_alias));
     typedef int32_t quad_ids __attribute__((vector_size(16), aligned(4), may_alias));
 
-    /* PLAIN_IDS, PLAIN_VALUES: the entries where `lanes` is set, as it is at the first of them;
-     * elsewhere anything but what lies there. */
-    #define PLAIN_LANESf ((quad_bitsf) {0, 1, 2, 3, 4, 5, 6, 7})
-    #define PLAIN_LANES ((quad_bits) {0, 1, 2, 3})
-    #define PLAIN_WHOLEf(lanes) (lanes)
-    #define PLAIN_WHOLE(lanes) __builtin_convertvector(lanes, quad_whole)
-    #if defined(__AVX2__)
-    #define PLAIN_IDSf(p, lanes) (quad_idsf) _mm256_maskload_epi32(p, (__m256i) (lanes))
-    #define PLAIN_IDS(p, lanes) (quad_ids) _mm_maskload_epi32(p, (__m128i) PLAIN_WHOLE(lanes))
-    #define PLAIN_VALUESf(p, lanes) _mm256_maskload_ps(p, (__m256i) (lanes))
-    #define PLAIN_VALUES(p, lanes) _mm256_maskload_pd(p, (__m256i) (lanes))
-    #else
-    #define PLAIN_PICK(NAME, VECTOR, T, LANES, COUNT) \
-    QUAD_INLINE VECTOR NAME(const T *p, LANES lanes) { \
-        VECTOR x = {0}; \
-        for (int j = 0; j < COUNT; j++) \
-            x[j] = p[j & lanes[j]]; \
-        return x; \
-    }
-    PLAIN_PICK(PLAIN_IDSf, quad_idsf, int32_t, quad_bitsf, QUADSf)
-    PLAIN_PICK(PLAIN_IDS, quad_ids, int32_t, quad_bits, QUADS)
-    PLAIN_PICK(PLAIN_VALUESf, quad_vectorf, float, quad_bitsf, QUADSf)
-    PLAIN_PICK(PLAIN_VALUES, quad_vector, double, quad_bits, QUADS)
-    #endif
-    /* The first n of the features there, then the feature `empty`. */
+    /* PLAIN_SOME_IDS: the first n of the features there, then the feature `empty`. */
     #if defined(__AVX512VL__)
     #define PLAIN_SOME_IDSf(p, n, empty) (quad_idsf) _mm256_mask_loadu_epi32( \
         _mm256_set1_epi32(empty), (__mmask8) ((1 << (n)) - 1), p)
     #define PLAIN_SOME_IDS(p, n, empty) (quad_ids) _mm_mask_loadu_epi32( \
         _mm_set1_epi32(empty), (__mmask8) ((1 << (n)) - 1), p)
+    #elif defined(__AVX2__)
+    QUAD_INLINE quad_idsf PLAIN_SOME_IDSf(const int32_t *p, int32_t n, int32_t empty) {
+        const quad_idsf lanes = (quad_idsf) {0, 1, 2, 3, 4, 5, 6, 7} < n;
+        const quad_idsf ids = (quad_idsf) _mm256_maskload_epi32(p, (__m256i) lanes);
+        return (ids & lanes) | (empty & ~lanes);
+    }
+    QUAD_INLINE quad_ids PLAIN_SOME_IDS(const int32_t *p, int32_t n, int32_t empty) {
+        const quad_ids lanes = (quad_ids) {0, 1, 2, 3} < n;
+        const quad_ids ids = (quad_ids) _mm_maskload_epi32(p, (__m128i) lanes);
+        return (ids & lanes) | (empty & ~lanes);
+    }
     #else
     #define PLAIN_SOME_OF(F) \
     QUAD_INLINE quad_ids##F PLAIN_SOME_IDS##F(const int32_t *p, int32_t n, int32_t empty) { \
-        quad_bits##F lanes = PLAIN_LANES##F < n; \
-        quad_ids##F ids = PLAIN_IDS##F(p, lanes) & PLAIN_WHOLE##F(lanes); \
-        return ids | (empty & ~PLAIN_WHOLE##F(lanes)); \
+        quad_ids##F ids; \
+        for (int j = 0; j < QUADS##F; j++) \
+            ids[j] = j < n ? p[j] : empty; \
+        return ids; \
     }
     PLAIN_SOME_OF(f)
     PLAIN_SOME_OF()
@@ -95,17 +83,6 @@ cdef extern from *:
         places_ask##F(ahead, whole, table, shift, PLAIN_SOME_IDS##F( \
             ahead->feature + whole, (int32_t) (ahead->last_feature - ahead->feature - whole), \
             empty)); \
-    } \
-    /* The values of a row's last entries, fewer than a group has. */ \
-    QUAD_INLINE quad_vector##F places_values##F(const T *values, ptrdiff_t left) { \
-        quad_bits##F lanes = PLAIN_LANES##F < (int32_t) left; \
-        return PLAIN_KEEP(F, PLAIN_VALUES##F(values, lanes), lanes); \
-    } \
-    /* Where these are stored: what fills up the group, at the next feature. */ \
-    QUAD_INLINE void places_spare##F( \
-            const uint32_t *places, ptrdiff_t left, int shift, uint32_t *rest) { \
-        quad_ids##F beyond = ~PLAIN_WHOLE##F(PLAIN_LANES##F < (int32_t) left) & (1 << shift); \
-        *(quad_ids##F *) rest = *(const quad_ids##F *) places + beyond; \
     } \
     /* Quads there; offset: of the quad in its cell, in numbers. */ \
     QUAD_INLINE void places_load##F( \

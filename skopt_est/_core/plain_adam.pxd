@@ -102,14 +102,10 @@ cdef extern from *:
         const plain_missed##F steps = plain_missing##F(absent); \
         const ptrdiff_t whole = places_whole##F(ahead); \
         ptrdiff_t i = 0, entries = 0; \
-        for (; i + QUADS##F <= n; i += QUADS##F, entries += 64, part += PLAIN_ADAM_PARTS) { \
+        for (; i < n; i += QUADS##F, entries += 64, part += PLAIN_ADAM_PARTS) { \
             plain_adam_take##F(table, places + i, steps.now, part); \
             part[1] = *(const quad_vector##F *) (values + i) * part[2]; \
             skopt_ask_entries(ahead, entries, sizeof(T)); \
-        } \
-        if (i < n) { \
-            plain_adam_take##F(table, places + i, steps.now, part); \
-            part[1] = places_values##F(values + i, n - i) * part[2]; \
         } \
         part = (quad_vector##F *) parts; \
         for (i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
@@ -155,8 +151,6 @@ cdef extern from *:
             const plain_adam *h, const T *parts) { \
         quad_vector##F a, b = {0}, e, m, v, D, tail = {0}, g, q, moved = {0}; \
         const quad_vector##F *part = (const quad_vector##F *) parts; \
-        const uint32_t *at; \
-        uint32_t rest[QUADS##F]; \
         T low = (T) h->tiny; \
         b += now; \
         tail += (T) h->tail; \
@@ -172,13 +166,8 @@ cdef extern from *:
             D = PLAIN_KEEP(F, (T) h->eta * q, (quad_bits##F) moved) \
                 + PLAIN_KEEP(F, D, ~(quad_bits##F) moved); \
             a = (a - (T) h->eta_m * m * q) / (1 + D * e); \
-            at = places + i; \
-            if (n - i < QUADS##F) { \
-                places_spare##F(at, n - i, PLAIN_ADAM_SHIFT##F, rest); \
-                at = rest; \
-            } \
-            places_store_two##F(table, at, a, b); \
-            places_store##F(table, at, 4, m, v, D, tail); \
+            places_store_two##F(table, places + i, a, b); \
+            places_store##F(table, places + i, 4, m, v, D, tail); \
         } \
     }
     PLAIN_ADAM(float, f)
