@@ -11,7 +11,7 @@
 #include <immintrin.h>
 #endif
 
-#include "bounds_slope.h"
+#include "bounds_loss.h"
 
 #define LANES ((long) (64 / sizeof(REAL)))
 #define WIDTH ((COLUMNS + LANES - 1) / LANES * LANES)
@@ -29,29 +29,6 @@
 #define IN_ANY_ORDER _Pragma("GCC ivdep")
 
 typedef REAL vec __attribute__((vector_size(64), aligned(sizeof(REAL)), may_alias));
-/* Of the processor's own size: gcc keeps sums of larger ones in memory. */
-#ifdef __AVX512F__
-#define VECTOR 64
-#elif defined __AVX__
-#define VECTOR 32
-#else
-#define VECTOR 16
-#endif
-typedef REAL own __attribute__((vector_size(VECTOR), aligned(sizeof(REAL)), may_alias));
-typedef typeof(_Generic((REAL) 0, float: (int32_t) 0, double: (int64_t) 0)) whole;
-
-/* 2^f for |f| <= 1/2, numbers or vectors: Taylor's series in pairs. */
-#define TWO_TO(f, f2) \
-    (((1 + f * (REAL) 0.6931471805599453) \
-      + f2 * ((REAL) 0.2402265069591007 + f * (REAL) 0.05550410866482158)) \
-     + f2 * f2 \
-         * (((REAL) 0.009618129107628477 + f * (REAL) 0.0013333558146428443) \
-            + f2 * ((REAL) 1.5403530393381608e-4 + f * (REAL) 1.525273380405984e-5)) \
-     + (REAL) (sizeof(REAL) == 8) * (f2 * f2) * (f2 * f2) \
-         * (((REAL) 1.321548679014431e-6 + f * (REAL) 1.01780860092397e-7) \
-            + f2 * ((REAL) 7.054911620801123e-9 + f * (REAL) 4.4455382718708e-10) \
-            + f2 * f2 * (REAL) 2.5678435993488e-11))
-
 static inline REAL root(REAL x) {
     return sizeof(REAL) == 4 ? (REAL) sqrtf((float) x) : (REAL) sqrt((double) x);
 }
@@ -123,8 +100,6 @@ void sgd_steps(
     }
 }
 
-#define AT(p) (*(own*) (p))
-#define OWN ((long) (VECTOR / sizeof(REAL)))
 #define SGD_OWN(n, j) { \
     const own moved = AT(w + (j)) - step * AT(row + (j)), second_own = AT(second + (j)); \
     AT(w + (j)) = moved; \
@@ -191,46 +166,6 @@ void sgd_rows(
 #define ASK_TWICE(later, j) { \
     ASK_FOR((later) + 2 * (j) * (long) sizeof(REAL)); \
     ASK_FOR((later) + 2 * (j) * (long) sizeof(REAL) + LINE); \
-}
-
-typedef whole own_wholes __attribute__((vector_size(VECTOR)));
-
-/* exp(x) for x <= 0, but not far below. */
-static inline own exp_of(own x) {
-    const int bits = sizeof(REAL) == 4 ? 23 : 52, bias = sizeof(REAL) == 4 ? 127 : 1023;
-    const REAL shift = sizeof(REAL) == 4 ? (REAL) 12582912.0 : (REAL) 6755399441055744.0;
-    const own t = x * (REAL) 1.4426950408889634;
-    own k;
-    for (long l = 0; l < OWN; l++) k[l] = __builtin_rint(t[l]);
-    const own f = t - k, low = k + (shift + bias); /* its last bits are k + bias */
-    return TWO_TO(f, (f * f)) * (own) ((own_wholes) low << bits);
-}
-
-/* z <- the slopes of the log loss at z; returns the sum of the losses. One logarithm does for the
- * product of many 1 + exp(-|z|). */
-static inline double log_losses(REAL* z, const REAL* y, long count) {
-    const own one = (own) {0} + 1;
-    double total = 0;
-    long i = 0;
-    while (i + OWN <= count) {
-        own product = one, linear = {0};
-        for (long most = i + 64 * OWN; i < most && i + OWN <= count; i += OWN) {
-            const own x = AT(z + i), label = AT(y + i);
-            const own_wholes positive = x > 0;
-            const own size = (own) (((own_wholes) x & positive) | ((own_wholes) -x & ~positive));
-            const own e = exp_of(-size);
-            product *= 1 + e;
-            linear += (own) (positive & (own_wholes) x) - label * x;
-            AT(z + i) = (own) ((positive & (own_wholes) one) | (~positive & (own_wholes) e))
-                / (1 + e) - label;
-        }
-        for (long l = 0; l < OWN; l++) total += linear[l] + log(product[l]);
-    }
-    for (; i < count; i++) {
-        total += log1p(exp(-fabs(z[i]))) + (z[i] > 0 ? z[i] : 0) - y[i] * z[i];
-        z[i] = sigmoid(z[i]) - y[i];
-    }
-    return total;
 }
 
 static inline own less_mean(const REAL* row, const REAL* mean) {

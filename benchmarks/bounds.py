@@ -14,18 +14,19 @@ gathers: sparse rows: a product, a sigmoid and an update of nothing but weights 
 order, asked for 4, 12 or 40 rows ahead, and with or without rows of the next window; X'(X w) for
 gd, in blocks of 8 to 128 KB that go forward and then back. It is not a bound, but the fastest of
 these. `whole` is the same for gd with most that the gradient of a model has: rows less their means,
-slopes and value of the log loss. `cells` is the same as `gathers` with the
-numbers that an exact penalty and a unit need besides: with sgd the unit, and the weight over what
-it has shrunk to; with adagrad the unit and the step of the last visit, the penalty included
-(bounds_exact.c, where there is AVX2); with adam what our tables have, without penalty. It is the
-fastest of several loops, not a bound. `in cache` is what ours takes for rows that lie in L2: the
+slopes and value of the log loss. `cells` is the same as `gathers` with what an exact penalty and
+the data's units need besides, the penalty included (bounds_exact.c, where there is AVX2); with adam
+what our tables have, without penalty. `whole` is that with an intercept, the value of the loss, and
+weights that begin and end as an array; what it lacks of an epoch is the order of the rows, the
+penalty's value and the interpreter. Both are the quickest loops that we know, not a bound.
+`in cache` is what ours takes for rows that lie in L2: the
 difference between the epochs of 128 and of 256 KB of rows, over their number. The rest of `ours` is
 waiting for memory, unless the sum of `in cache` and `memory` is more: then they overlap.
 
 The other loops know no penalty, standardising, intercept, weights or value of the loss, so 100 %
 can't be had. `most` is SGDClassifier's time over the bound, which no implementation exceeds: where
-`reach` is close to it or above it, this machine can't give what was asked for; `most, cells` is its
-time over `cells`. The loops' results are compared with NumPy's before anything is timed. All times
+`reach` is close to it or above it, this machine can't give what was asked for; `most, cells` and
+`most, whole` are its time over `cells` and `whole`. The loops' results are compared with NumPy's before anything is timed. All times
 here, unlike those of `epochs`, are of the fastest run, as only those have the processor for
 themselves; those of ours of the fastest single epoch, SGDClassifier's of the fastest long fit less
 the fastest short one.
@@ -40,7 +41,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks import epochs_dense, epochs_sparse, problems, report, timing
-from benchmarks.bounds_loops import Loops
+from benchmarks.bounds_loops import RULES, Loops
 from skopt_est._order import visiting_order
 
 CASES = epochs_dense.CASES | epochs_sparse.CASES
@@ -51,7 +52,7 @@ FITS_SECONDS = 6  # of SGDClassifier's fits, also then
 README = (
     *("case", "solver", "bound by", "bound ns", "memory ns", "together ns", "whole ns"),
     *("cells ns", "in cache ns", "ours ns", "share %"),
-    *("SGDClassifier ns", "reach", "most", "most, cells"),
+    *("SGDClassifier ns", "reach", "most", "most, cells", "most, whole"),
 )
 
 
@@ -77,12 +78,14 @@ def parts(case: str) -> dict:
             loops.check()
         limits = {}
         for rule in epochs_sparse.SOLVERS:
-            cells = [loops.cells(rule, X, y, order)[0] for loops in (*variants, ahead)]
-            if rule != "adam" and (exact := variants[0].exact(rule, X, y, order)):
-                cells.append(exact[0])
+            found = {"gathers": [loops.sparse(rule, X, y, order)[0] for loops in variants]}
+            if rule in RULES and variants[0].has_exact:
+                exact = variants[0].exact(rule, X, y, order, units(X), epochs_dense.ALPHA)
+                found["cells"], found["whole"] = ([call] for call, _ in exact)
+            else:
+                found["cells"] = [loops.cells(rule, X, y, order)[0] for loops in (*variants, ahead)]
             limits[f"{rule} b1"] = {
-                "gathers": [(loops.sparse(rule, X, y, order)[0], X.nnz) for loops in variants],
-                "cells": [(call, X.nnz) for call in cells],
+                part: [(call, X.nnz) for call in calls] for part, calls in found.items()
             }
         return limits
     X, y = problems.dense(n, d, kind[0])
@@ -107,6 +110,13 @@ def parts(case: str) -> dict:
         "whole": [(call, n) for call in whole],
     }
     return limits
+
+
+def units(X) -> np.ndarray:
+    """What training multiplies the columns of CSR rows by."""
+    mean, square = (np.asarray(Z.mean(axis=0, dtype=np.float64)).ravel() for Z in (X, X.power(2)))
+    deviation = np.sqrt(square - mean**2)
+    return 1 / np.where(deviation > 0, deviation, 1)
 
 
 def of_an_epoch(X, y, fits: int, epochs: int, **params) -> float:
@@ -242,4 +252,5 @@ def line(
         "reach": measured["reach"],
         "most": theirs / bound,
         "most, cells": theirs / cells if cells else None,
+        "most, whole": theirs / whole if whole else None,
     }

@@ -1,22 +1,35 @@
 /* An epoch of logistic regression over CSR rows of float with what an exact L2 penalty and units
  * need, and no more; empty where the processor lacks AVX2. Compiled by `bounds_loops.py`. The
- * quickest that we found of some twenty ways to write them; no intercept, weights or value of the
- * loss. A step shrinks w by 1 + D ridge unit^2, D the step size.
+ * quickest that we found of some thirty ways to write them. A step shrinks w by 1 + D ridge unit^2,
+ * D the step size.
  *
- * Eight features at a time; what fills up a row's last eight is the cell `COLUMNS`, whose weight
- * stays zero. Cells of the row after next are asked for between the groups, as are entries of the row
- * ROWS_AHEAD on. */
+ * The cells of a table are four numbers: the weight, the step at which it was last seen, its unit,
+ * and sgd's log2(1 + rate ridge unit^2) or adagrad's sum of squares, which starts above zero, with
+ * D ridge unit^2 below one. What is left of a weight since it was last seen is a power of two, or
+ * nothing if that is below 2^-56: products of two such powers are no normal numbers, and take a
+ * hundred times as long.
+ *
+ * `*_exact` are the steps alone, on cells; what a feature has not had since it was last seen is
+ * left to the next epoch. `*_epoch` have an intercept and return the sum of the losses; cells are made
+ * from arrays and arrays from cells.
+ *
+ * Eight features at a time; what fills up a row's last eight are the cells COLUMNS to COLUMNS + 3,
+ * one for each of four rows in turns, whose unit is zero. Cells of the row after next are asked for
+ * between the groups, as are entries of the row ROWS_AHEAD on. */
 #if defined __AVX2__ && defined __FMA__
 #include <immintrin.h>
 #include <math.h>
 #include <stdint.h>
 
-#include "bounds_slope.h"
+#define VECTOR 32 /* some products of 64 bytes now and then lower the clock */
+#include "bounds_loss.h"
 
 #define ROWS_AHEAD 12
 #define CELLS_AHEAD 2
 #define LISTS 4
 #define MOST 4096 /* entries of a row */
+#define AT_ONCE 256 /* rows, whose losses are computed together */
+#define CELL 4 /* a cell takes 1 << CELL bytes */
 #define ALL(x) _mm256_set1_ps(x)
 #define ASK_FOR(address) ({ __builtin_prefetch(address); __asm__ volatile (""); })
 #define INLINE static inline __attribute__((always_inline))
@@ -30,16 +43,17 @@ INLINE ids mask_of(long left) { return _mm256_loadu_si256((const ids*) (LANES + 
 
 /* Features i, i + 1, ... of a row of `count`: their places in the table, which are asked for. */
 INLINE void list(
-    const int32_t* row, long count, long i, const char* table, int shift, uint32_t* to
+    const int32_t* row, long count, long i, const char* table, int32_t empty, uint32_t* to
 ) {
-    ids eight = _mm256_set1_epi32(COLUMNS);
+    ids eight;
     if (i >= count) return;
     if (i + 8 <= count)
         eight = _mm256_loadu_si256((const ids*) (row + i));
     else
         eight = _mm256_blendv_epi8(
-            eight, _mm256_maskload_epi32(row + i, mask_of(count - i)), mask_of(count - i));
-    _mm256_storeu_si256((ids*) (to + i), _mm256_slli_epi32(eight, shift));
+            _mm256_set1_epi32(empty), _mm256_maskload_epi32(row + i, mask_of(count - i)),
+            mask_of(count - i));
+    _mm256_storeu_si256((ids*) (to + i), _mm256_slli_epi32(eight, CELL));
     for (long k = 0; k < 8; k++) ASK_FOR(table + to[i + k]);
 }
 
@@ -52,104 +66,46 @@ INLINE float sum_of(vec x) {
 /* 2^r for |r| <= 1/2: its even powers, and its odd ones over r */
 #define EVEN(z) (1 + (z) * (0.24022648f + (z) * (0.009618437f + (z) * 0.00015353362f)))
 #define ODD(z) (0.6931472f + (z) * (0.055503324f + (z) * 0.0013398874f))
+#define NEAREST_WHOLE (_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 
-#define PLACE(type, k) ((type*) (table + (uint64_t) at[k]))
-
-/* What each step begins with: its row, and those that are ahead. */
-#define BEGIN \
-    const long from = starts[order[s]], count = starts[order[s] + 1] - from; \
-    const float* x = values + from; \
-    uint32_t *row = lists[s % LISTS], *to = lists[(s + CELLS_AHEAD) % LISTS]; \
-    const int32_t *next = indices, *index = indices, *last = indices; \
-    const float* value = values; \
-    vec sum = ALL(0); \
-    long coming = 0, i = 0, groups = 0; \
-    if (s + CELLS_AHEAD < n) { \
-        next = indices + starts[order[s + CELLS_AHEAD]]; \
-        coming = starts[order[s + CELLS_AHEAD] + 1] - starts[order[s + CELLS_AHEAD]]; \
-    } \
-    if (s + 2 * ROWS_AHEAD < n) ASK_FOR(starts + order[s + 2 * ROWS_AHEAD]); \
-    if (s + ROWS_AHEAD < n) { \
-        const long later = order[s + ROWS_AHEAD]; \
-        ASK_FOR(y + later); \
-        index = indices + starts[later], last = indices + starts[later + 1]; \
-        value = values + starts[later]; \
-    }
-#define ASK_ENTRIES \
-    if (index < last) { \
-        ASK_FOR(index); \
-        ASK_FOR(value); \
-        index += 16, value += 16; \
-    }
-#define VALUES(i) (i + 8 <= count ? _mm256_loadu_ps(x + i) \
-                                  : _mm256_maskload_ps(x + i, mask_of(count - i)))
-#define FIRST_LISTS(shift) \
-    for (long s = 0; s < CELLS_AHEAD && s < n; s++) \
-        for (long i = 0, j = order[s]; i < starts[j + 1] - starts[j]; i += 8) \
-            list(indices + starts[j], starts[j + 1] - starts[j], i, table, shift, lists[s]);
-
-/* What a weight of this unit shrinks to in so many steps, and one over it. */
-INLINE void shrinking(float ridge, vec unit, vec steps, vec* less, vec* more) {
-    const vec square = ridge * (unit * unit);
-    const vec shrinks = square * (1.442695f + square * (square * 0.48089835f - 0.72134752f));
-    const vec t = shrinks * steps;
-    const vec r = t - _mm256_round_ps(t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const vec even = EVEN(r * r), odd = ODD(r * r);
-    const ids power = _mm256_slli_epi32(_mm256_cvtps_epi32(t), 23);
-    *less = (vec) _mm256_sub_epi32((ids) (even - r * odd), power);
-    *more = (vec) _mm256_add_epi32((ids) (even + r * odd), power);
+/* 2^t, t <= 0 */
+INLINE vec power_of_two(vec t) {
+#ifdef __AVX512VL__
+    const vec r = _mm256_reduce_ps(t, NEAREST_WHOLE);
+    return _mm256_maskz_scalef_ps(
+        _mm256_cmp_ps_mask(t, ALL(-56), _CMP_NLT_UQ), EVEN(r * r) + r * ODD(r * r), t - r);
+#else
+    const vec whole = _mm256_round_ps(t, NEAREST_WHOLE), r = t - whole;
+    const ids power = _mm256_slli_epi32(_mm256_cvtps_epi32(whole), 23);
+    const vec series = EVEN(r * r) + r * ODD(r * r);
+    return _mm256_and_ps(
+        (vec) _mm256_add_epi32((ids) series, power), _mm256_cmp_ps(t, ALL(-56), _CMP_NLT_UQ));
+#endif
 }
 
-/* A cell is a weight over what it has shrunk to by now, and its unit: the former follows from the
- * latter and the step. The epoch ends with weights. */
-void sgd_exact(
-    const float* values, const int32_t* indices, const int32_t* starts, const float* y,
-    const int32_t* order, long n, float rate, float ridge, char* table
-) {
-    uint32_t lists[LISTS][MOST];
-    vec part[MOST / 8][3];
-    FIRST_LISTS(3)
-    for (long s = 0; s < n; s++) {
-        BEGIN
-        for (; i < count; i += 8, groups++) {
-            const uint32_t* at = row + i;
-            ASK_ENTRIES
-#define PAIR(k) _mm_castpd_ps(_mm_loadh_pd(_mm_load_sd(PLACE(double, k)), PLACE(double, k + 1)))
-            const vec a = _mm256_insertf128_ps(_mm256_castps128_ps256(PAIR(0)), PAIR(4), 1);
-            const vec b = _mm256_insertf128_ps(_mm256_castps128_ps256(PAIR(2)), PAIR(6), 1);
-            const vec unit = _mm256_shuffle_ps(a, b, 0xdd);
-            part[groups][0] = _mm256_shuffle_ps(a, b, 0x88);
-            part[groups][1] = VALUES(i) * unit;
-            part[groups][2] = unit;
-        }
-        for (long k = 0; k < groups; k++) {
-            vec less, more;
-            shrinking(rate * ridge, part[k][2], ALL((float) s), &less, &more);
-            sum += part[k][1] * (part[k][0] * less);
-            part[k][1] *= more;
-            list(next, coming, 8 * k, table, 3, to);
-        }
-        for (i = 8 * groups; i < coming; i += 8) list(next, coming, i, table, 3, to);
-        const vec step = ALL(rate * (sigmoid(sum_of(sum)) - y[order[s]]));
-        for (long k = 0; k < groups; k++) {
-            const uint32_t* at = row + 8 * k;
-            const vec moved = part[k][0] - step * part[k][1];
-            const vec low = _mm256_unpacklo_ps(moved, part[k][2]);
-            const vec high = _mm256_unpackhi_ps(moved, part[k][2]);
-#define PUT(k, four) \
-            _mm_storel_pi(PLACE(__m64, k), four), _mm_storeh_pi(PLACE(__m64, k + 1), four)
-            PUT(0, _mm256_castps256_ps128(low));
-            PUT(2, _mm256_castps256_ps128(high));
-            PUT(4, _mm256_extractf128_ps(low, 1));
-            PUT(6, _mm256_extractf128_ps(high, 1));
-        }
-    }
-    for (long j = 0; j < COLUMNS; j += 4) { /* the last four may reach into the cells beyond */
-        const vec pairs = _mm256_loadu_ps((float*) table + 2 * j);
-        vec less, more;
-        shrinking(rate * ridge, _mm256_movehdup_ps(pairs), ALL((float) n), &less, &more);
-        _mm256_storeu_ps((float*) table + 2 * j, _mm256_blend_ps(pairs, pairs * less, 0x55));
-    }
+/* x / y and 1 / sqrt(x): where the processor has estimates, these and Newton's method are sooner. */
+INLINE vec quotient(vec x, vec y) {
+#ifdef __AVX512VL__
+    const vec r = _mm256_rcp14_ps(y);
+    return x * _mm256_fmadd_ps(r, _mm256_fnmadd_ps(y, r, ALL(1)), r);
+#else
+    return x / y;
+#endif
+}
+INLINE vec inverse_root(vec x) {
+#ifdef __AVX512VL__
+    const vec r = _mm256_rsqrt14_ps(x);
+    return _mm256_fmadd_ps(0.5f * r, _mm256_fnmadd_ps(x * r, r, ALL(1)), r);
+#else
+    return 1 / _mm256_sqrt_ps(x);
+#endif
+}
+
+/* adagrad's log2(1 + D ridge unit^2) */
+INLINE vec shrinking(vec unit, vec G, float ridge) {
+    const vec size = _mm256_sqrt_ps(G), above = ridge * (unit * unit);
+    const vec q = quotient(above, above + (size + size)), z = q * q;
+    return q * ((2.88539008f + z * 0.96179669f) + z * z * (0.57707802f + z * 0.41219858f));
 }
 
 INLINE void turn(vec* a, vec* b, vec* c, vec* e) {
@@ -159,59 +115,154 @@ INLINE void turn(vec* a, vec* b, vec* c, vec* e) {
     *c = _mm256_shuffle_ps(u, x, 0x44), *e = _mm256_shuffle_ps(u, x, 0xee);
 }
 
-/* A cell is a weight, the step it was last seen at, its unit, and the sum of squares, which starts
- * above zero. D ridge unit^2 is below one. Where a feature has not been seen since, its weight is
- * left as it was then. */
-void adagrad_exact(
+#define QUAD(p, k) _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_load_ps(p(k))), \
+                                        _mm_load_ps(p(k + 4)), 1)
+#define STORE(p, k, both) _mm_store_ps(p(k), _mm256_castps256_ps128(both)), \
+                          _mm_store_ps(p(k + 4), _mm256_extractf128_ps(both, 1))
+#define STORE_TWO(k, half) \
+    _mm_storel_pi((__m64*) PLACE(k), half), _mm_storeh_pi((__m64*) PLACE(k + 1), half)
+#define PLACE(k) ((float*) (table + at[k]))
+#define IN_TURN(k) (cells + 4 * (k))
+
+/* One epoch; told: not NULL, if there are an intercept and a value of the loss. */
+INLINE double steps(
     const float* values, const int32_t* indices, const int32_t* starts, const float* y,
-    const int32_t* order, long n, float rate, float ridge, char* table
+    const int32_t* order, long n, float rate, float ridge, char* table, int adagrad, float* told,
+    float* intercept
 ) {
     uint32_t lists[LISTS][MOST];
     vec part[MOST / 8][5];
-    FIRST_LISTS(4)
+    float labels[AT_ONCE];
+    double total = 0;
+    for (long k = 0; k < LISTS; k++) {
+        float* cell = (float*) table + 4 * (COLUMNS + k);
+        cell[0] = cell[1] = cell[2] = 0, cell[3] = adagrad;
+    }
+    for (long s = 0; s < CELLS_AHEAD && s < n; s++) {
+        const long j = order[s], count = starts[j + 1] - starts[j];
+        for (long i = 0; i < count; i += 8)
+            list(indices + starts[j], count, i, table, COLUMNS + s, lists[s]);
+    }
     for (long s = 0; s < n; s++) {
-        BEGIN
-        const vec now = ALL((float) s);
+        const long from = starts[order[s]], count = starts[order[s] + 1] - from;
+        const float* x = values + from;
+        uint32_t *row = lists[s % LISTS], *to = lists[(s + CELLS_AHEAD) % LISTS];
+        const int32_t empty = COLUMNS + (s + CELLS_AHEAD) % LISTS;
+        const int32_t *next = indices, *index = indices, *last = indices;
+        const float* value = values;
+        vec sum = ALL(0), now = ALL((float) s);
+        long coming = 0, i = 0, groups = 0;
+        if (s + CELLS_AHEAD < n) {
+            next = indices + starts[order[s + CELLS_AHEAD]];
+            coming = starts[order[s + CELLS_AHEAD] + 1] - starts[order[s + CELLS_AHEAD]];
+        }
+        if (s + 2 * ROWS_AHEAD < n) ASK_FOR(starts + order[s + 2 * ROWS_AHEAD]);
+        if (s + ROWS_AHEAD < n) {
+            const long later = order[s + ROWS_AHEAD];
+            ASK_FOR(y + later);
+            index = indices + starts[later], last = indices + starts[later + 1];
+            value = values + starts[later];
+        }
         for (; i < count; i += 8, groups++) {
             const uint32_t* at = row + i;
-            ASK_ENTRIES
-#define QUAD(k) _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_load_ps(PLACE(float, k))), \
-                                     _mm_load_ps(PLACE(float, k + 4)), 1)
-            vec w = QUAD(0), seen = QUAD(1), unit = QUAD(2), G = QUAD(3);
-            turn(&w, &seen, &unit, &G);
+            if (index < last) {
+                ASK_FOR(index);
+                ASK_FOR(value);
+                index += 16, value += 16;
+            }
+            vec w = QUAD(PLACE, 0), seen = QUAD(PLACE, 1), unit = QUAD(PLACE, 2);
+            vec fourth = QUAD(PLACE, 3);
+            turn(&w, &seen, &unit, &fourth);
             part[groups][0] = w;
-            part[groups][1] = VALUES(i) * unit;
-            part[groups][2] = unit;
-            part[groups][3] = G;
-            part[groups][4] = seen - now;
+            part[groups][1] = unit * (i + 8 <= count ? _mm256_loadu_ps(x + i)
+                                      : _mm256_maskload_ps(x + i, mask_of(count - i)));
+            part[groups][2] = adagrad ? seen - now : (seen - now) * fourth;
+            if (adagrad) part[groups][3] = unit, part[groups][4] = fourth;
         }
         for (long k = 0; k < groups; k++) {
-            const vec size = _mm256_sqrt_ps(part[k][3]);
-            const vec above = rate * ridge * (part[k][2] * part[k][2]);
-            const vec q = _mm256_div_ps(above, above + (size + size)), z = q * q;
-            const vec log = (2.88539008f + z * 0.96179669f)
-                + z * z * (0.57707802f + z * 0.41219858f);
-            const vec t = _mm256_max_ps(part[k][4] * (q * log), ALL(-125));
-            const vec r = t - _mm256_round_ps(t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-            const ids power = _mm256_slli_epi32(_mm256_cvtps_epi32(t), 23);
-            const vec series = EVEN(r * r) + r * ODD(r * r);
-            part[k][0] *= (vec) _mm256_add_epi32((ids) series, power);
+            vec missed = part[k][2];
+            if (adagrad) missed *= shrinking(part[k][3], part[k][4], rate * ridge);
+            part[k][0] *= power_of_two(missed);
             sum += part[k][1] * part[k][0];
-            list(next, coming, 8 * k, table, 4, to);
+            list(next, coming, 8 * k, table, empty, to);
         }
-        for (i = 8 * groups; i < coming; i += 8) list(next, coming, i, table, 4, to);
-        const vec gradient = ALL(sigmoid(sum_of(sum)) - y[order[s]]);
+        for (i = 8 * groups; i < coming; i += 8) list(next, coming, i, table, empty, to);
+        const float label = y[order[s]], z = sum_of(sum) + (told ? intercept[0] : 0);
+        const float gradient = sigmoid(z) - label;
+        const vec all = ALL(adagrad ? gradient : rate * gradient);
         for (long k = 0; k < groups; k++) {
             const uint32_t* at = row + 8 * k;
-            const vec g = gradient * part[k][1];
-            vec G = part[k][3] + g * g, unit = part[k][2], seen = now;
-            vec w = part[k][0] - rate * g * _mm256_div_ps(ALL(1), _mm256_sqrt_ps(G));
-            turn(&w, &seen, &unit, &G);
-#define STORE(k, both) _mm_store_ps(PLACE(float, k), _mm256_castps256_ps128(both)), \
-                       _mm_store_ps(PLACE(float, k + 4), _mm256_extractf128_ps(both, 1))
-            STORE(0, w), STORE(1, seen), STORE(2, unit), STORE(3, G);
+            const vec g = all * part[k][1];
+            if (adagrad) {
+                vec G = part[k][4] + g * g, unit = part[k][3], seen = now;
+                vec w = part[k][0] - rate * g * inverse_root(G);
+                turn(&w, &seen, &unit, &G);
+                STORE(PLACE, 0, w), STORE(PLACE, 1, seen);
+                STORE(PLACE, 2, unit), STORE(PLACE, 3, G);
+            } else {
+                const vec w = part[k][0] - g;
+                const vec low = _mm256_unpacklo_ps(w, now), high = _mm256_unpackhi_ps(w, now);
+                STORE_TWO(0, _mm256_castps256_ps128(low));
+                STORE_TWO(2, _mm256_castps256_ps128(high));
+                STORE_TWO(4, _mm256_extractf128_ps(low, 1));
+                STORE_TWO(6, _mm256_extractf128_ps(high, 1));
+            }
         }
+        if (!told) continue;
+        told[s % AT_ONCE] = z, labels[s % AT_ONCE] = label;
+        if (adagrad) intercept[1] += gradient * gradient;
+        intercept[0] -= rate * gradient / (adagrad ? sqrtf(intercept[1]) : 1);
+        if (s % AT_ONCE == AT_ONCE - 1 || s == n - 1)
+            total += log_losses(told, labels, s % AT_ONCE + 1);
     }
-    for (long j = 0; j < COLUMNS; j++) ((float*) table)[4 * j + 1] -= n; /* counts from zero again */
+    return total;
 }
+
+/* The same from arrays to arrays, whose rest of fewer than eight is read and written, too. */
+INLINE double epoch(
+    const float* values, const int32_t* indices, const int32_t* starts, const float* y,
+    const int32_t* order, long n, float rate, float ridge, char* table, int adagrad, float* w,
+    const float* unit, float* G, float* intercept
+) {
+    float told[AT_ONCE];
+    for (long j = 0; j < COLUMNS; j += 8) {
+        float* cells = (float*) table + 4 * j;
+        vec a = _mm256_loadu_ps(w + j), b = ALL(0), c = _mm256_loadu_ps(unit + j);
+        const vec above = rate * ridge * (c * c), q = quotient(above, 2 + above), z = q * q;
+        vec e = q * ((2.88539008f + z * 0.96179669f) + z * z * (0.57707802f + z * 0.41219858f));
+        if (adagrad) e = _mm256_loadu_ps(G + j);
+        turn(&a, &b, &c, &e);
+        STORE(IN_TURN, 0, a), STORE(IN_TURN, 1, b), STORE(IN_TURN, 2, c), STORE(IN_TURN, 3, e);
+    }
+    const double total = steps(
+        values, indices, starts, y, order, n, rate, ridge, table, adagrad, told, intercept);
+    for (long j = 0; j < COLUMNS; j += 8) {
+        const float* cells = (float*) table + 4 * j;
+        vec a = QUAD(IN_TURN, 0), b = QUAD(IN_TURN, 1), c = QUAD(IN_TURN, 2), e = QUAD(IN_TURN, 3);
+        turn(&a, &b, &c, &e);
+        if (adagrad) _mm256_storeu_ps(G + j, e), e = shrinking(c, e, rate * ridge);
+        _mm256_storeu_ps(w + j, a * power_of_two((b - (float) n) * e));
+    }
+    return total;
+}
+
+#define FOR(rule, adagrad) \
+void rule##_exact( \
+    const float* values, const int32_t* indices, const int32_t* starts, const float* y, \
+    const int32_t* order, long n, float rate, float ridge, char* table \
+) { \
+    steps(values, indices, starts, y, order, n, rate, ridge, table, adagrad, 0, 0); \
+    /* counts from zero again */ \
+    for (long j = 0; j < COLUMNS; j++) ((float*) table)[4 * j + 1] -= n; \
+} \
+double rule##_epoch( \
+    const float* values, const int32_t* indices, const int32_t* starts, const float* y, \
+    const int32_t* order, long n, float rate, float ridge, char* table, float* w, \
+    const float* unit, float* G, float* intercept \
+) { \
+    return epoch(values, indices, starts, y, order, n, rate, ridge, table, adagrad, w, unit, G, \
+                 intercept); \
+}
+FOR(sgd, 0)
+FOR(adagrad, 1)
 #endif

@@ -26,7 +26,8 @@ if platform.machine() in ("x86_64", "AMD64"):
 SHORT_ROW = 128  # bytes: sums across half a vector are made sooner
 ROW_BYTES = 1 << 14  # of the one-row steps: in the first cache beside weights
 RATE = 0.01
-RIDGE = 0.1  # the penalty of a unit of one
+RIDGE = 0.1  # of checks: the penalty of a unit of one
+RULES = "sgd", "adagrad"  # those with loops in bounds_exact.c
 BETAS = 0.9, 0.999
 # What reads a table is as fast as the fastest of these: bytes, for rows as they lie; for rows in
 # an order, rows ahead and bytes of each that are asked for.
@@ -51,13 +52,17 @@ class Loops:
         self.compiled.read_through.restype = self.compiled.touch_rows.restype = self.real
         for name in ("sgd_rows", "there_and_back"):
             getattr(self.compiled, name).restype = None
+        self.has_exact = self.dtype == np.float32 and hasattr(self.with_penalty, "sgd_exact")
+        for rule in RULES if self.has_exact else ():
+            getattr(self.with_penalty, f"{rule}_epoch").restype = ctypes.c_double
         self.compiled.whole_gradient.restype = ctypes.c_double
 
     def __call__(self, name: str, *arguments):
         """Arrays by their address, whole numbers as long, others as REAL."""
         kinds = {int: ctypes.c_long, float: self.real, type(None): ctypes.c_void_p}
         kinds[np.ndarray] = lambda array: ctypes.c_void_p(array.ctypes.data)
-        library = self.with_penalty if name.endswith("_exact") else self.compiled
+        exact = name.endswith(("_exact", "_epoch"))
+        library = self.with_penalty if exact else self.compiled
         return getattr(library, name)(*(kinds[type(a)](a) for a in arguments))
 
     def aligned(self, *shape: int) -> np.ndarray:
@@ -122,20 +127,24 @@ class Loops:
             cells[:, 4] = 0
         return self._epoch(f"{rule}_cells", X, y, order, cells), cells
 
-    def exact(self, rule: str, X, y, order, units=1.0):
-        """The same with the penalty RIDGE and nothing that it can do without; None where there is
-        no such loop."""
-        if self.dtype != np.float32 or not hasattr(self.with_penalty, f"{rule}_exact"):
-            return None
+    def exact(self, rule: str, X, y, order, units, ridge: float):
+        """The same with a penalty, units, and nothing that it can do without: the steps alone on
+        cells, and these; the epoch from arrays to arrays, and weights, sums of squares and
+        intercept. Only if `has_exact`."""
         assert np.diff(X.indptr).max() <= 4096
-        cells = self.aligned(X.shape[1] + 4, {"sgd": 2, "adagrad": 4}[rule])
-        cells[:, : 2 if rule == "adagrad" else 1] = 0
-        cells[: X.shape[1], 2 if rule == "adagrad" else 1] = units
-        call = partial(
-            *(self, f"{rule}_exact", X.data, X.indices, X.indptr, y, order, len(order), RATE),
-            *(RIDGE, cells),
+        d = X.shape[1]
+        cells, table = self.aligned(d + 8, 4), self.aligned(d + 8, 4)
+        cells[:, :2] = 0
+        cells[:d, 2] = units
+        if rule == "sgd":
+            cells[:, 3] = np.log2(1 + RATE * ridge * cells[:, 2].astype(float) ** 2)
+        arrays = w, unit, G, intercept = [self.aligned(size) for size in (d + 8, d + 8, d + 8, 2)]
+        w[:], unit[:d], intercept[0] = 0, units, 0
+        data = X.data, X.indices, X.indptr, y, order, len(order), RATE, ridge
+        return (
+            (partial(self, f"{rule}_exact", *data, cells), cells[:d]),
+            (partial(self, f"{rule}_epoch", *data, table, *arrays), (w[:d], G[:d], intercept)),
         )
-        return call, cells[: X.shape[1]]
 
     def _epoch(self, name: str, X, y, order, cells):
         return partial(self, name, X.data, X.indices, X.indptr, y, order, len(order), RATE, cells)
@@ -181,15 +190,26 @@ class Loops:
                     catch_up(cells)
                 dense, waits = rows.toarray(), loop == self.sparse
                 results.append((cells[:, 0], textbook(rule, dense, labels, order, waits=waits)))
-            units = rng.uniform(0.5, 2, self.columns).astype(self.dtype)
-            if rule != "adam" and (exact := self.exact(rule, rows, labels, order, units)):
-                exact[0]()
-                shrunk = textbook(rule, dense * units, labels, order, ridge=RIDGE * units**2)
-                results.append((weights(rule, exact[1]), shrunk))
+            if rule in RULES and self.has_exact:
+                results += self._of_exact(rule, rows, labels, order)
         tolerance = 1e3 * np.finfo(self.dtype).eps
         for found, expected in results:
             size = np.abs(expected).max()
             np.testing.assert_allclose(found, expected, tolerance, tolerance * size)
+
+    def _of_exact(self, rule: str, rows, labels, order) -> list:
+        """What the exact loops compute, and what they should."""
+        units = np.random.default_rng(1).uniform(0.5, 2, self.columns).astype(self.dtype)
+        steps, epoch = self.exact(rule, rows, labels, order, units, RIDGE)
+        steps[0]()
+        X, ridge = rows.toarray() * units, RIDGE * units**2
+        results = [(weights(rule, steps[1]), textbook(rule, X, labels, order, ridge=ridge))]
+        losses: list[float] = []
+        X, ridge = np.c_[X, np.ones(len(X))], np.append(ridge, 0)
+        expected = textbook(rule, X, labels, order, ridge=ridge, losses=losses)
+        total = epoch[0]()
+        w, _, intercept = epoch[1]
+        return [*results, (np.append(w, intercept[0]), expected), (total, sum(losses))]
 
 
 def compiled(source: Path, *flags: str) -> ctypes.CDLL:
@@ -207,10 +227,9 @@ def compiled(source: Path, *flags: str) -> ctypes.CDLL:
 
 def weights(rule: str, cells) -> np.ndarray:
     """Those of the cells of an exact loop after its epoch."""
-    if rule == "sgd":
-        return cells[:, 0]
-    w, last, units, G = cells.astype(float).T
-    return w / (1 + RATE * RIDGE * units**2 / np.sqrt(G)) ** -last
+    w, last, units, fourth = cells.astype(float).T
+    size = 1 / np.sqrt(fourth) if rule == "adagrad" else 1
+    return w / (1 + RATE * RIDGE * units**2 * size) ** -last
 
 
 def catch_up(cells) -> None:
@@ -222,12 +241,18 @@ def catch_up(cells) -> None:
             cell[0] -= RATE * m / np.sqrt(v)
 
 
-def textbook(rule: str, X, y, order, *, waits: bool = False, ridge: float = 0) -> np.ndarray:
+def textbook(
+    rule: str, X, y, order, *, waits: bool = False, ridge=0, losses: list[float] | None = None
+) -> np.ndarray:
     """The weights after a step for each of these rows; adagrad's G and adam's v start at one; if
-    adam waits, features stand still that a row lacks. ridge: what sgd and adagrad shrink by."""
+    adam waits, features stand still that a row lacks. ridge: what sgd and adagrad shrink by.
+    losses: where the rows' losses go."""
     w, m, v = np.zeros(X.shape[1]), np.zeros(X.shape[1]), np.ones(X.shape[1])
     for i in order:
-        g = (1 / (1 + np.exp(-X[i].astype(float) @ w)) - y[i]) * X[i]
+        z = X[i].astype(float) @ w
+        if losses is not None:
+            losses.append(np.logaddexp(0, z) - y[i] * z)
+        g = (1 / (1 + np.exp(-z)) - y[i]) * X[i]
         if rule == "adam":
             here = (X[i] != 0) | (not waits)
             m[here] = (BETAS[0] * m + (1 - BETAS[0]) * g)[here]
