@@ -16,20 +16,19 @@ gd, in blocks of 8 to 128 KB that go forward and then back. It is not a bound, b
 these. `whole` is the same for gd with most that the gradient of a model has: rows less their means,
 slopes and value of the log loss. `cells` is the same as `gathers` with what an exact penalty and
 the data's units need besides, the penalty included (bounds_exact.c, where there is AVX2); with adam
-what our tables have, without penalty. `whole` is that with an intercept, the value of the loss, and
-weights that begin and end as an array; what it lacks of an epoch is the order of the rows, the
-penalty's value and the interpreter. Both are the quickest loops that we know, not a bound.
-`in cache` is what ours takes for rows that lie in L2: the
-difference between the epochs of 128 and of 256 KB of rows, over their number. The rest of `ours` is
-waiting for memory, unless the sum of `in cache` and `memory` is more: then they overlap.
+what our tables have, without penalty. `whole` is all of that epoch in C: it draws the order of the
+rows, has an intercept, computes losses and penalty, and weights begin and end as an array. Both are
+the quickest loops that we know, not a bound. `in cache` is what ours takes for rows that lie in L2:
+the difference between the epochs of 128 and of 256 KB of rows, over their number. The rest of
+`ours` is waiting for memory, unless the sum of `in cache` and `memory` is more: then they overlap.
 
 The other loops know no penalty, standardising, intercept, weights or value of the loss, so 100 %
 can't be had. `most` is SGDClassifier's time over the bound, which no implementation exceeds: where
 `reach` is close to it or above it, this machine can't give what was asked for; `most, cells` and
-`most, whole` are its time over `cells` and `whole`. The loops' results are compared with NumPy's before anything is timed. All times
-here, unlike those of `epochs`, are of the fastest run, as only those have the processor for
-themselves; those of ours of the fastest single epoch, SGDClassifier's of the fastest long fit less
-the fastest short one.
+`most, whole` are its time over `cells` and `whole`. The loops' results are compared with NumPy's
+before anything is timed. All times here, unlike those of `epochs`, are of the fastest run, as only
+those have the processor for themselves; those of ours of the fastest single epoch, SGDClassifier's
+of the fastest long fit less the fastest short one.
 """
 
 import sys

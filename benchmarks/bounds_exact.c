@@ -10,8 +10,8 @@
  * hundred times as long.
  *
  * `*_exact` are the steps alone, on cells; what a feature has not had since it was last seen is
- * left to the next epoch. `*_epoch` have an intercept and return the sum of the losses; cells are made
- * from arrays and arrays from cells.
+ * left to the next epoch. `*_epoch` draw the order of the rows, have an intercept, and return the sum
+ * of the losses and the penalty; cells are made from arrays and arrays from cells.
  *
  * Eight features at a time; what fills up a row's last eight are the cells COLUMNS to COLUMNS + 3,
  * one for each of four rows in turns, whose unit is zero. Cells of the row after next are asked for
@@ -28,6 +28,7 @@
 #define CELLS_AHEAD 2
 #define LISTS 4
 #define MOST 4096 /* entries of a row */
+#define WINDOW 512 /* rows */
 #define AT_ONCE 256 /* rows, whose losses are computed together */
 #define CELL 4 /* a cell takes 1 << CELL bytes */
 #define ALL(x) _mm256_set1_ps(x)
@@ -218,13 +219,28 @@ INLINE double steps(
     return total;
 }
 
+/* The rows of each window in a random order, by SplitMix64's words; blocks stay in theirs. */
+static void draw(int32_t* order, long n, uint64_t* state) {
+    for (long at = 0; at < n; at += WINDOW)
+        for (long i = (n - at < WINDOW ? n - at : WINDOW) - 1; i > 0; i--) {
+            uint64_t z = *state += 0x9E3779B97F4A7C15;
+            z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+            z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+            const long j = ((z ^ (z >> 31)) >> 32) * (i + 1) >> 32;
+            const int32_t swap = order[at + i];
+            order[at + i] = order[at + j], order[at + j] = swap;
+        }
+}
+
 /* The same from arrays to arrays, whose rest of fewer than eight is read and written, too. */
 INLINE double epoch(
     const float* values, const int32_t* indices, const int32_t* starts, const float* y,
-    const int32_t* order, long n, float rate, float ridge, char* table, int adagrad, float* w,
-    const float* unit, float* G, float* intercept
+    int32_t* order, long n, float rate, float ridge, char* table, int adagrad, float* w,
+    const float* unit, float* G, float* intercept, uint64_t* state
 ) {
     float told[AT_ONCE];
+    __m256d squares = _mm256_setzero_pd();
+    draw(order, n, state);
     for (long j = 0; j < COLUMNS; j += 8) {
         float* cells = (float*) table + 4 * j;
         vec a = _mm256_loadu_ps(w + j), b = ALL(0), c = _mm256_loadu_ps(unit + j);
@@ -241,9 +257,14 @@ INLINE double epoch(
         vec a = QUAD(IN_TURN, 0), b = QUAD(IN_TURN, 1), c = QUAD(IN_TURN, 2), e = QUAD(IN_TURN, 3);
         turn(&a, &b, &c, &e);
         if (adagrad) _mm256_storeu_ps(G + j, e), e = shrinking(c, e, rate * ridge);
-        _mm256_storeu_ps(w + j, a * power_of_two((b - (float) n) * e));
+        a *= power_of_two((b - (float) n) * e);
+        _mm256_storeu_ps(w + j, a);
+        c = j + 8 <= COLUMNS ? c : _mm256_and_ps(c, (vec) mask_of(COLUMNS - j));
+        const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(a * c));
+        const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(a * c, 1));
+        squares += low * low + high * high;
     }
-    return total;
+    return total + 0.5 * ridge * (squares[0] + squares[1] + squares[2] + squares[3]);
 }
 
 #define FOR(rule, adagrad) \
@@ -257,11 +278,11 @@ void rule##_exact( \
 } \
 double rule##_epoch( \
     const float* values, const int32_t* indices, const int32_t* starts, const float* y, \
-    const int32_t* order, long n, float rate, float ridge, char* table, float* w, \
-    const float* unit, float* G, float* intercept \
+    int32_t* order, long n, float rate, float ridge, char* table, float* w, const float* unit, \
+    float* G, float* intercept, uint64_t* state \
 ) { \
     return epoch(values, indices, starts, y, order, n, rate, ridge, table, adagrad, w, unit, G, \
-                 intercept); \
+                 intercept, state); \
 }
 FOR(sgd, 0)
 FOR(adagrad, 1)

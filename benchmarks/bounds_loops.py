@@ -129,8 +129,8 @@ class Loops:
 
     def exact(self, rule: str, X, y, order, units, ridge: float):
         """The same with a penalty, units, and nothing that it can do without: the steps alone on
-        cells, and these; the epoch from arrays to arrays, and weights, sums of squares and
-        intercept. Only if `has_exact`."""
+        cells, and these; the epoch from arrays to arrays, which draws its order, and weights,
+        intercept and order. Only if `has_exact`."""
         assert np.diff(X.indptr).max() <= 4096
         d = X.shape[1]
         cells, table = self.aligned(d + 8, 4), self.aligned(d + 8, 4)
@@ -138,13 +138,13 @@ class Loops:
         cells[:d, 2] = units
         if rule == "sgd":
             cells[:, 3] = np.log2(1 + RATE * ridge * cells[:, 2].astype(float) ** 2)
-        arrays = w, unit, G, intercept = [self.aligned(size) for size in (d + 8, d + 8, d + 8, 2)]
-        w[:], unit[:d], intercept[0] = 0, units, 0
-        data = X.data, X.indices, X.indptr, y, order, len(order), RATE, ridge
-        return (
-            (partial(self, f"{rule}_exact", *data, cells), cells[:d]),
-            (partial(self, f"{rule}_epoch", *data, table, *arrays), (w[:d], G[:d], intercept)),
-        )
+        w, unit, G, intercept = arrays = [self.aligned(size) for size in (d + 8, d + 8, d + 8, 2)]
+        w[:], unit[:d], G[:], intercept[:] = 0, units, 1, (0, 1)
+        rows, word = (X.data, X.indices, X.indptr, y), np.zeros(1, np.uint64)
+        drawn, settings = order.copy(), (len(order), RATE, ridge)
+        steps = partial(self, f"{rule}_exact", *rows, order, *settings, cells)
+        epoch = partial(self, f"{rule}_epoch", *rows, drawn, *settings, table, *arrays, word)
+        return (steps, cells[:d]), (epoch, (w[:d], intercept, drawn))
 
     def _epoch(self, name: str, X, y, order, cells):
         return partial(self, name, X.data, X.indices, X.indptr, y, order, len(order), RATE, cells)
@@ -206,10 +206,11 @@ class Loops:
         results = [(weights(rule, steps[1]), textbook(rule, X, labels, order, ridge=ridge))]
         losses: list[float] = []
         X, ridge = np.c_[X, np.ones(len(X))], np.append(ridge, 0)
-        expected = textbook(rule, X, labels, order, ridge=ridge, losses=losses)
-        total = epoch[0]()
-        w, _, intercept = epoch[1]
-        return [*results, (np.append(w, intercept[0]), expected), (total, sum(losses))]
+        total, (w, intercept, drawn) = epoch[0](), epoch[1]
+        assert (drawn != order).any() and (np.sort(drawn) == np.sort(order)).all()
+        expected = textbook(rule, X, labels, drawn, ridge=ridge, losses=losses)
+        value = sum(losses) + 0.5 * (ridge * expected**2).sum()
+        return [*results, (np.append(w, intercept[0]), expected), (total, value)]
 
 
 def compiled(source: Path, *flags: str) -> ctypes.CDLL:
