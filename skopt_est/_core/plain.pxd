@@ -20,15 +20,17 @@ cdef extern from *:
     #define PLAIN_SHIFTf 4
     #define PLAIN_SHIFT 5
     #define PLAIN_ROWS(T, F) \
-    /* log2(1 + D L2) of adagrad: 1 + k / q, where q divides the step. No penalty before the first \
-     * gradient, nor where it is an overflow of inv_scale^2 times none or over another. */ \
+    /* log2(1 + D L2) of adagrad: 1 + k / q, where q divides the step (k: first eight times that). \
+     * No penalty before the first gradient, nor where it is an overflow of inv_scale^2 times none \
+     * or over another. */ \
     QUAD_INLINE quad_vector##F plain_shrinking##F( \
             quad_vector##F inv_scale, quad_vector##F G, T ridge, T eps) { \
-        quad_vector##F root = plain_root##F(G), k = ridge * (inv_scale * inv_scale), q, x; \
+        quad_vector##F root = plain_root##F(G), k = 8 * ridge * (inv_scale * inv_scale), q, x; \
         quad_bits##F summed; \
         if (__builtin_expect(PLAIN_WITHIN##F(k, root), 1)) \
-            return plain_series##F(k * plain_inverse##F((k + 2 * eps) + 2 * root)); \
-        q = root + eps, x = k / q, summed = (quad_bits##F) (G != 0) & (quad_bits##F) (x == x); \
+            return plain_short##F(k * plain_inverse##F((k + 16 * eps) + 16 * root)); \
+        k *= (T) 0.125, q = root + eps, x = k / q; \
+        summed = (quad_bits##F) (G != 0) & (quad_bits##F) (x == x); \
         return PLAIN_KEEP(F, plain_log2p##F(x, k, k + (q + q)), summed); \
     } \
     /* A group's quads, with its values in the units of training, and the steps that it missed, \

@@ -110,7 +110,7 @@ cdef extern from *:
      *     infinity, so that no steps of it are none. By the series of the inverse hyperbolic
      *     tangent of above / below; where x > 1, log2(2^k m) = k + log2(m) with 1 <= m < 2: 2^23
      *     (2^52) and k in the bits below make a number.
-     * plain_series: that series of above / below. */
+     * plain_series: that series of above / below; plain_short: the same for x < 1/8. */
     #define PLAIN_KEEP(F, x, mask) ((quad_vector##F) ((quad_bits##F) (x) & (mask)))
     #define PLAIN_DIGITSf 0x4B000000
     #define PLAIN_DIGITS 0x4330000000000000
@@ -143,6 +143,8 @@ cdef extern from *:
     #define PLAIN_TAILf(z) (0.961793026f + (z) * (0.577391807f + (z) * (0.403928859f \
         + (z) * 0.404378809f)))
     #define PLAIN_TAIL(z) (plain_atanh_tail(z) * VM_LOG2E)
+    #define PLAIN_SHORT_TAILf(z) (0.961796694f + (z) * 0.57707802f)
+    #define PLAIN_SHORT_TAIL(z) PLAIN_TAIL(z)
     /* PLAIN_REST: x less the nearest whole number. PLAIN_POWER: series 2^(x - r), r that rest; 0
      * where x is too small. vscalef floors, which leaves x - r as it is. */
     #if defined(__AVX512DQ__) && defined(__AVX512VL__)
@@ -173,6 +175,9 @@ cdef extern from *:
     QUAD_INLINE quad_vector##F plain_series##F(quad_vector##F s) { \
         quad_vector##F z = s * s; \
         return s * (2 * VM_LOG2E##F + z * PLAIN_TAIL##F(z)); \
+    } \
+    QUAD_INLINE quad_vector##F plain_short##F(quad_vector##F s) { \
+        return s * (2 * VM_LOG2E##F + s * s * PLAIN_SHORT_TAIL##F(s * s)); \
     } \
     QUAD_INLINE quad_vector##F plain_log2p##F( \
             quad_vector##F x, quad_vector##F above, quad_vector##F below) { \
