@@ -113,9 +113,8 @@ def parts(case: str) -> dict:
 
 def units(X) -> np.ndarray:
     """What training multiplies the columns of CSR rows by."""
-    mean, square = (np.asarray(Z.mean(axis=0, dtype=np.float64)).ravel() for Z in (X, X.power(2)))
-    deviation = np.sqrt(square - mean**2)
-    return 1 / np.where(deviation > 0, deviation, 1)
+    size = np.sqrt(np.asarray(X.power(2).mean(axis=0, dtype=np.float64)).ravel())
+    return 1 / np.where(size > 0, size, 1)
 
 
 def of_an_epoch(X, y, fits: int, epochs: int, **params) -> float:

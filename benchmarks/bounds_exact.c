@@ -10,8 +10,8 @@
  * hundred times as long.
  *
  * `*_exact` are the steps alone, on cells; what a feature has not had since it was last seen is
- * left to the next epoch. `*_epoch` draw the order of the rows, have an intercept, and return the sum
- * of the losses and the penalty; cells are made from arrays and arrays from cells.
+ * left to the next epoch. `*_epoch` draw the order of the rows, have an intercept, and return the
+ * sum of the losses and the penalty; cells are made from arrays and arrays from cells.
  *
  * Eight features at a time; what fills up a row's last eight are the cells COLUMNS to COLUMNS + 3,
  * one for each of four rows in turns, whose unit is zero. Cells of the row after next are asked for
@@ -84,7 +84,7 @@ INLINE vec power_of_two(vec t) {
 #endif
 }
 
-/* x / y and 1 / sqrt(x): where the processor has estimates, these and Newton's method are sooner. */
+/* x / y and 1 / sqrt(x): by the processor's estimates, where it has some, and Newton's method. */
 INLINE vec quotient(vec x, vec y) {
 #ifdef __AVX512VL__
     const vec r = _mm256_rcp14_ps(y);

@@ -47,12 +47,12 @@ class Loops:
         if VECTOR.format(512) in FLAGS and columns * self.dtype.itemsize <= SHORT_ROW:
             flags += (VECTOR.format(256),)
         self.compiled = compiled(SOURCE, *flags, *defined)
-        self.with_penalty = compiled(EXACT, *defined)
+        self.with_penalty = compiled(EXACT, *defined) if self.dtype == np.float32 else None
         self.real = {4: ctypes.c_float, 8: ctypes.c_double}[self.dtype.itemsize]
         self.compiled.read_through.restype = self.compiled.touch_rows.restype = self.real
         for name in ("sgd_rows", "there_and_back"):
             getattr(self.compiled, name).restype = None
-        self.has_exact = self.dtype == np.float32 and hasattr(self.with_penalty, "sgd_exact")
+        self.has_exact = hasattr(self.with_penalty, "sgd_exact")
         for rule in RULES if self.has_exact else ():
             getattr(self.with_penalty, f"{rule}_epoch").restype = ctypes.c_double
         self.compiled.whole_gradient.restype = ctypes.c_double

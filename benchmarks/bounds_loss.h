@@ -2,9 +2,9 @@
  * before it and get REAL from their compilation. VECTOR: the bytes of a vector, if not as many as
  * the processor has.
  *
- * sigmoid: 1 / (1 + exp(-z)) to the last digits or so, with as few waits as we found: Taylor's series around
- * the nearest of some numbers, whose terms are in a table; beyond it, which these loops hardly come
- * to, as it is written. */
+ * sigmoid: 1 / (1 + exp(-z)) to the last digits or so, with as few waits as we found: Taylor's
+ * series around the nearest of some numbers, whose terms are in a table; beyond it, which these
+ * loops hardly come to, as it is written. */
 #define NEAREST 16 /* to one */
 #define END 16
 static REAL terms[2 * NEAREST * END + 1][8];

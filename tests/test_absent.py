@@ -81,8 +81,33 @@ def test_what_a_penalty_leaves_next_to_nothing_of_is_nothing(solver, halvings, d
     first, found = (
         LinearRegression(**params).fit(sparse.csr_matrix(X[:m]), y[:m]).coef_ for m in (1, n)
     )
-    expected = first[2] * 2.0 ** (-halvings * (n - 1) / n) if halvings < least else 0
+    kept = halvings < least or not engine.PLAIN_KERNELS
+    expected = dtype(first[2] * 2.0 ** (-halvings * (n - 1) / n)) if kept else 0
     np.testing.assert_allclose(found[2], expected, rtol=1e-4 if dtype == np.float32 else 1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "solver, epsilon, like", [("adam", 1e-300, 1e-20), ("adagrad", 1e-300, 1e-20)]
+)
+def test_an_epsilon_that_is_next_to_zero_is_as_good_as_a_small_one(solver, epsilon, like, dtype):
+    X, y = rare_columns(dtype)
+    params = {"solver": solver, "batch_size": 1, "max_iter": 3, "random_state": 0}
+    found, expected = (
+        LinearRegression(**params, epsilon=value).fit(sparse.csr_matrix(X), y).coef_
+        for value in (epsilon, like)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("solver", ["adam", "adagrad"])
+@pytest.mark.parametrize("epsilon", [1e20, 1e36, 1e300])
+def test_an_epsilon_beyond_all_gradients_leaves_weights_where_they_are(solver, epsilon, dtype):
+    X, y = rare_columns(dtype)
+    params = {"solver": solver, "batch_size": 1, "max_iter": 3, "fit_intercept": False}
+    est = LinearRegression(**params, learning_rate_init=0.1, epsilon=epsilon, polish_iter=0)
+    assert (np.abs(est.fit(sparse.csr_matrix(X), y).coef_) < 1e-14).all()
 
 
 @pytest.mark.parametrize("n_features", [1, 15, 16, 17, 600])

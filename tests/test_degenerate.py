@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, cross_val_score
 
 from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor, _lbfgs
+from skopt_est._core import available, get_engine
 from skopt_est.solvers import LINEAR_SOLVERS, SOLVERS
 
 pytestmark = pytest.mark.usefixtures("by_feature")
@@ -311,23 +312,24 @@ OVERFLOWS = {np.float32: 1e25, np.float64: 1e200}
 OF_SQUARES = ("adagrad", "rmsprop", "adam", "adamw", "nadam", "amsgrad")
 
 
+@pytest.mark.parametrize("batch_size", [1, 8])
 @pytest.mark.parametrize("dtype", OVERFLOWS)
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
 @pytest.mark.parametrize(
     "kind, solver", [case for case in CASES if case[1] in OF_SQUARES and case[0] != "network"]
 )
-def test_squares_of_gradients_that_overflow(kind, solver, form, dtype):
+def test_squares_of_gradients_that_overflow(kind, solver, form, dtype, batch_size):
     """fit warns and keeps finite weights and moments; partial_fit refuses and changes nothing."""
     X, y = data(kind)
     params = {} if kind in NETWORKS else {"precondition": False}
-    est = model(kind, solver=solver, batch_size=8, **params)
+    est = model(kind, solver=solver, batch_size=batch_size, **params)
     large = form((X * OVERFLOWS[dtype]).astype(dtype))
     message = fit_or_say_why(est, large, y)
     assert f"Gradients are too large for {np.dtype(dtype).name}" in message
     assert "Scale the data" in message and f"epoch {est.best_iter_} are kept" in message
 
     given = {} if kind in ("linear", "poisson") else {"classes": np.unique(y)}
-    new = model(kind, solver=solver, batch_size=8, **params)
+    new = model(kind, solver=solver, batch_size=batch_size, **params)
     with pytest.raises(ValueError, match=r"Gradients are too large.*left as it was"):
         new.partial_fit(large, y, **given)
     assert vars(new) == new.get_params()
@@ -374,3 +376,16 @@ def test_lbfgs_from_where_there_is_no_objective(monkeypatch):
         with pytest.raises(ValueError, match=r"non-finite objective.*scale the data"):
             est.fit(X, y)
         assert vars(est) == est.get_params()
+
+
+@pytest.mark.parametrize("which", available())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_engine_tells_numbers_that_are_not_finite(dtype, which):
+    all_finite, most = get_engine(which).all_finite, np.finfo(dtype).max
+    for n in (0, 1, 7, 8, 33, 100):
+        numbers = np.full(n, most, dtype)  # neither their sum nor that of squares is a number
+        numbers[::2] *= -1
+        assert all_finite(numbers)
+        for bad in (np.nan, np.inf, -np.inf):
+            for place in {0, n // 2, n - 1} if n else ():
+                assert not all_finite(np.where(np.arange(n) == place, dtype(bad), numbers))

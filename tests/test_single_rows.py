@@ -63,7 +63,7 @@ def test_single_rows_equal_the_oracle(name, loss, l1_ratio, learning_rate):
     assert distance(np.array(est.loss_curve_), np.array(losses)) < 1e-9
 
 
-@pytest.mark.parametrize("n_features", [1, 3, 15, 16, 17, 40])
+@pytest.mark.parametrize("n_features", [1, 3, 15, 16, 17, 36, 37, 40, 112, 113])
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("precondition", [True, False])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -31,7 +31,9 @@ cdef enum:
     QUADS_MOST = 3
     MOST_STEPS = 1 << 24        # the number of steps is exact in single precision
     CELLS_AHEAD = 2             # the row whose cells are asked for
-    LISTS = 4                   # of places: more than CELLS_AHEAD, a power of two
+    # Of places, and cells that fill up vectors: more than CELLS_AHEAD, a power of two. A row loads
+    # what the row so many before it has stored.
+    LISTS = 4
 
 
 cdef struct Cells:

@@ -50,7 +50,7 @@ from skopt_est._core.single cimport (
 )
 from skopt_est._core.solvers cimport (
     ADAGRAD, ADAM, AMSGRAD, GD, N_COEFFICIENTS, N_SLOTS_MAX, NADAM, RMSPROP, SGD, Hyper, data_step,
-    slot_of_D,
+    magnitude, slot_of_D, tiny,
 )
 from skopt_est._core.steps cimport (
     CHUNK, N_GATHERED, clip, clip_listed, flush, step, step_features, touch,

@@ -13,7 +13,8 @@ cdef extern from *:
     """
     /* Up to so many columns a row is taken in vectors of 32 bytes, not 64, by the loops of
      * single.pxd, too: what a step stores the next one loads in vectors of the same size, or it
-     * would wait until that is out of the processor's hands. */
+     * would wait until that is out of the processor's hands. Multiples of what such a vector has,
+     * as some of these loops know a row's whole width only. */
     #define SKOPT_SHORTf 112
     #define SKOPT_SHORT 36
     #if defined(__GNUC__) && defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512VL__)

@@ -1,6 +1,6 @@
 # The binary log loss of rows without weights, as in most fits, in vectors. It agrees with `point`
 # in losses.pxd, which is for all others.
-from skopt_est._core.tiles cimport tiled  # noqa: F401 (its vectors are used below)
+from skopt_est._core.tiles cimport tiled  # noqa: F401 (its macros are used below)
 from skopt_est._core.types cimport real
 from skopt_est._core.vector_math cimport vexp  # noqa: F401 (its polynomials, in C)
 

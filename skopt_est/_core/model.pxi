@@ -138,7 +138,7 @@ cdef bint _all_finite(const real* x, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     cdef int32_t odd = 0
     for i in range(n):
-        odd |= not fabs(x[i]) < <real> INFINITY
+        odd |= not magnitude(x[i]) < <real> INFINITY
     return not odd
 
 

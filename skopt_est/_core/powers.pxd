@@ -103,9 +103,9 @@ cdef extern from *:
         (quad_bits) ((low) < (x)) & (quad_bits) ((x) < PLAIN_LARGE)) == (1 << QUADS) - 1)
 
     /* plain_exp2: 2^x for x <= 0, to the rounding of x; NaN of a NaN; something for x > 0. It is 0
-     *     below -56 (-500), after which next to nothing is left of a weight: what two such powers
-     *     leave, at an epoch's end and at the next sight of a feature, is a normal number still.
-     *     Others take a hundred times as long to multiply.
+     *     below -56 (-500), after which next to nothing is left of a weight: so that few products
+     *     of weights and two such powers, at an epoch's end and at the next sight of a feature,
+     *     are below normal numbers, which take a hundred times as long to multiply.
      * plain_log2p: log2(1 + x) for x >= 0, where x is 2 above / (below - above); finite for
      *     infinity, so that no steps of it are none. By the series of the inverse hyperbolic
      *     tangent of above / below; where x > 1, log2(2^k m) = k + log2(m) with 1 <= m < 2: 2^23
