@@ -133,7 +133,7 @@ class ProbabilisticClassifier(ClassifierMixin):
         if f.dtype.kind == "i":
             # A quarter of the time of `take`. A difference that is out of range comes back into it.
             labels = f[:, 0].astype(two.dtype, copy=False)
-            between = np.diff(two)
+            between = two[1:] - two[:1]
             if between != 1:
                 labels *= between
             if two[0]:

@@ -140,7 +140,8 @@ class LinearEstimator(OptimizerEstimator):
     def _raw_prediction(self, X: Any, signs: bool = False) -> Array:
         """X W + b, (n_samples, n_outputs); with `signs`, of a single output, integers: 1
         where it is above 0, else 0."""
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)  # raises; it makes all tags before it looks
         W, b = self._get_coef()
         # else somebody put others in their place
         as_fitted = W.dtype.char in "fd" and len(W) == getattr(self, "n_features_in_", None)

@@ -169,7 +169,8 @@ class MLPEstimator(OptimizerEstimator):
         self._activations = list(self._architecture().activations)
 
     def _raw_prediction(self, X: Any, signs: bool = False) -> Array:
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)  # raises; it makes all tags before it looks
         return raw_prediction(self, X, self.coefs_, self.intercepts_, self._activations, signs)
 
     def __sklearn_is_fitted__(self) -> bool:
