@@ -132,11 +132,9 @@ class ProbabilisticClassifier(ClassifierMixin):
         f = self._raw_prediction(X, signs=signs)
         if f.dtype.kind == "i":
             # A quarter of the time of `take`. A difference that is out of range comes back into it.
-            labels = f[:, 0].astype(two.dtype, copy=False)
-            between = two[1:] - two[:1]
-            if between != 1:
-                labels *= between
-            if two[0]:
+            labels = f.reshape(-1).astype(two.dtype, copy=False)
+            if two.tolist() != [0, 1]:
+                labels *= two[1:] - two[:1]
                 labels += two[0]
             return labels
         if self._multilabel:

@@ -53,17 +53,22 @@ def _through_layers(
     finite_only: bool = False,
 ) -> Array | None:
     """None if only finite predictions are wanted, and some sum of X's numbers is not finite."""
-    dtype = np.result_type(X.dtype, *(part.dtype for part in (*coefs, *intercepts)))
     # as they are, unless X is more precise or somebody put others in their place
-    coefs = [np.ascontiguousarray(W, dtype) for W in coefs]
-    intercepts = [np.ascontiguousarray(b, dtype) for b in intercepts]
-    layers, n = (coefs, intercepts, codes, finite_only), X.shape[0]
+    dtype, n = X.dtype, X.shape[0]
+    same = all(part.dtype is dtype for part in (*coefs, *intercepts))
+    if not (same and all(W.flags.c_contiguous for W in coefs)):
+        dtype = np.result_type(dtype, *(part.dtype for part in (*coefs, *intercepts)))
+        coefs = [np.ascontiguousarray(W, dtype) for W in coefs]
+        intercepts = [np.ascontiguousarray(b, dtype) for b in intercepts]
+    layers = (coefs, intercepts, codes, finite_only)
     result = np.empty((n, coefs[-1].shape[1]), np.int64 if signs else dtype)
-    if n == 1 and max(W.size for W in coefs) < LEAST_FOR_BLAS:
-        return engine.predict(X.astype(dtype, copy=False), *layers, result)
-    entries = X.nnz if issparse(X) else X.size
-    work = entries * coefs[0].shape[1] + n * sum(W.size for W in coefs[1:])
+    work = X.size * coefs[0].shape[1] + n * sum(W.size for W in coefs[1:])
     n_parts = max(min(work // PART_WORK, MOST_PARTS, n), 1)
+    few = n == 1 and max(W.size for W in coefs) < LEAST_FOR_BLAS
+    by_one_column = n_parts == len(coefs) == coefs[0].shape[1] == 1
+    without_blas = few or by_one_column
+    if without_blas and (n == 1 or X.dtype is dtype):
+        return engine.predict(X.astype(dtype, copy=False), *layers, result)
     ends = [n * i // n_parts for i in range(n_parts + 1)]
 
     def predict(part: int) -> bool:
@@ -75,8 +80,8 @@ def _through_layers(
                 return False
         return True
 
-    if n_parts == len(coefs) == coefs[0].shape[1] == 1:
-        return result if predict(0) else None  # without BLAS
+    if without_blas:
+        return result if predict(0) else None
     # BLAS's threads would add in another order.
     with one_blas_thread():
         return result if all(in_threads(predict, n_parts)) else None

@@ -8,6 +8,8 @@ cdef enum:
     FEW_WEIGHTS = 1 << 13
     WHOLE_TILES = 84        # a multiple of the rows of a tile, whichever the vector unit
 
+cdef char INT64 = ord(np.dtype(np.int64).char)
+
 
 def predict(X, coefs, intercepts, activations, bint finite_only=False, result=None):
     """Raw predictions, (n, outputs), in blocks of rows that stay in cache.
@@ -23,67 +25,81 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False, result=No
     result : C-ordered array (n, outputs), to be filled and returned, or None. Of X's dtype; of a
         single output it may be of int64, and then is 1 where the prediction is above 0, else 0
     """
-    cdef bint summable
-    cdef int64_t* signs = NULL
+    cdef bint summable, signs
     cdef Py_ssize_t most_weights = 0
-    cdef Py_ssize_t n_layers = len(coefs), level, widest = 1, rows, n
+    cdef Py_ssize_t n_layers = len(coefs), level, widest = 1, rows, n, d, itemsize, spare
     cdef Rows source
     cdef Layer* layers
     cdef char* place
-    cdef Py_ssize_t itemsize = X.dtype.itemsize
-    cdef bint is_float = X.dtype == np.float32
-    dtype = X.dtype
+    cdef char kind
+    cdef Seen x = _seen(X), W, b, filled
     # lists are read without bounds checks
     if len(intercepts) != n_layers or len(activations) != n_layers - 1:
         raise ValueError(
             f"{n_layers} arrays of weights need as many of intercepts, got {len(intercepts)}, and "
             f"{n_layers - 1} activations, got {len(activations)}")
     source.shift = source.inv_scale = NULL
-    indptr = None if isinstance(X, np.ndarray) else X.indptr.astype(np.int64, copy=False)
-    _set_rows(&source, X, indptr)
-    n = source.n
-    shelf = np.zeros(n_layers * sizeof(Layer), np.uint8)
-    layers = <Layer*> _address(shelf)
-    d = source.d
+    if x.ndim == 2 and (x.kind == ord("f") or x.kind == ord("d")):
+        source.n, source.d, source.values = x.rows, x.columns, x.place
+        source.indices = NULL
+        source.indptr = NULL
+        kind = x.kind
+    else:
+        indptr = None if isinstance(X, np.ndarray) else X.indptr.astype(np.int64, copy=False)
+        _set_rows(&source, X, indptr)
+        kind = ord(X.dtype.char)
+    itemsize = sizeof(float) if kind == ord("f") else sizeof(double)
+    n, d = source.n, source.d
+    shelf = PyByteArray_FromStringAndSize(NULL, n_layers * <Py_ssize_t> sizeof(Layer))
+    layers = <Layer*> PyByteArray_AS_STRING(shelf)
+    memset(layers, 0, n_layers * sizeof(Layer))
     for level in range(n_layers):
-        W, b = coefs[level], intercepts[level]
-        if (W.shape[:1] != (d,) or W.ndim != 2 or W.shape[1] < 1 or W.dtype != dtype
-                or not (W.flags.c_contiguous and W.flags.aligned)):
+        W = _seen(coefs[level])
+        if W.kind != kind or W.ndim != 2 or W.rows != d or W.columns < 1:
             raise ValueError(
-                f"layer {level} must have a C-ordered {dtype} array of {d} rows, not empty")
-        d = W.shape[1]
-        layers[level].n_in, layers[level].n_out = W.shape
-        layers[level].W = _address(W)
-        layers[level].b = _vector(b, dtype, d, f"the intercepts of layer {level}")
+                f"layer {level} must have a C-ordered {X.dtype} array of {d} rows, not empty")
+        d = W.columns
+        layers[level].n_in, layers[level].n_out, layers[level].W = W.rows, d, W.place
+        if intercepts[level] is not None:
+            b = _seen(intercepts[level])
+            if b.kind != kind or b.ndim != 1 or b.rows != d:
+                raise ValueError(f"the intercepts of layer {level} must be a contiguous, aligned "
+                                 f"{X.dtype} array of shape ({d},)")
+            layers[level].b = b.place
         most_weights = max(most_weights, layers[level].n_in * layers[level].n_out)
         if level < n_layers - 1:
             _check_activation(activations[level])
             layers[level].activation = activations[level]
             widest = max(widest, layers[level].n_out)
     if result is None:
-        result = np.empty((n, d), dtype)
-    elif result.shape != (n, d) or not result.flags.c_contiguous:
-        raise ValueError(f"result must be C-ordered, of shape {(n, d)}, got {result.shape}")
-    filled = dtype if d > 1 or result.dtype != np.int64 else result.dtype
-    out = <void*> _vector(result.reshape(-1), filled, n * d, "result", True)
+        result = np.empty((n, d), X.dtype)
+    filled = _seen(result, True)
+    signs = d == 1 and filled.kind == INT64
+    if filled.ndim != 2 or filled.rows != n or filled.columns != d or not (
+            signs or filled.kind == kind):
+        raise ValueError(f"result must be C-ordered, aligned and writable, of shape {(n, d)} and "
+                         f"{X.dtype}, got {result.dtype} {result.shape}")
     rows = PREDICT_FEW if most_weights <= FEW_WEIGHTS else PREDICT_ELEMENTS
     rows = min(max(rows // (2 * widest), 16), BLOCK_ROWS)
     if 2 * rows >= WHOLE_TILES:
         rows = (rows + WHOLE_TILES // 2) // WHOLE_TILES * WHOLE_TILES
     rows = min(rows, max(n, 1))
-    if filled != dtype:
-        signs = <int64_t*> out
-        of_block = np.empty(rows, dtype)
-        out = <void*> _address(of_block)
-    buffers = np.empty(2 * rows * widest, dtype)
-    place = <char*> _address(buffers)
+    # of two layers that follow each other, and what becomes signs
+    spare = (2 * rows * widest if n_layers > 1 else 0) + (rows if signs else 0)
+    spares = PyByteArray_FromStringAndSize(NULL, spare * itemsize)
+    place = PyByteArray_AS_STRING(spares)
     for level in range(n_layers - 1):
         layers[level].out = place + (level % 2) * rows * widest * itemsize
+    layers[n_layers - 1].out = place + (spare - rows) * itemsize if signs else filled.place
     with nogil:
-        if is_float:
-            summable = _predict(&source, layers, n_layers, rows, finite_only, <float*> out, signs)
+        if kind == ord("f"):
+            summable = _predict[float](
+                &source, layers, n_layers, rows, finite_only,
+                <int64_t*> filled.place if signs else NULL, 0)
         else:
-            summable = _predict(&source, layers, n_layers, rows, finite_only, <double*> out, signs)
+            summable = _predict[double](
+                &source, layers, n_layers, rows, finite_only,
+                <int64_t*> filled.place if signs else NULL, 0)
     return result if summable else None
 
 
@@ -97,12 +113,13 @@ cdef bint _summable(const real* x, Py_ssize_t n) noexcept nogil:
 
 cdef bint _predict(
     const Rows* source, Layer* layers, Py_ssize_t n_layers, Py_ssize_t block_rows,
-    bint finite_only, real* result, int64_t* signs,
+    bint finite_only, int64_t* signs, real like,
 ) except -1 nogil:
-    """Whether the rows' numbers could be summed, if that was asked. signs: NULL, or what is filled
-    in place of result, which then is a block's."""
+    """Whether the rows' numbers could be summed, if that was asked. The last layer's out: what is
+    filled; a block's if signs is not NULL, and then signs is filled."""
     cdef Py_ssize_t start = 0, count, work = 0, i
     cdef Layer* last = layers + n_layers - 1
+    cdef real* result = <real*> last.out
     cdef const real* block
     cdef bint asked = finite_only and source.indices == NULL
     # A number that is not finite leaves none that is, times whatever weight; an activation may.
