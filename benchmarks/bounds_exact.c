@@ -15,7 +15,7 @@
  *
  * Eight features at a time; what fills up a row's last eight are the cells COLUMNS to COLUMNS + 3,
  * one for each of four rows in turns, whose unit is zero. Cells of the row after next are asked for
- * between the groups, as are entries of the row ROWS_AHEAD on. */
+ * while a step waits for its slope, entries of the row ROWS_AHEAD on between the groups. */
 #if defined __AVX2__ && defined __FMA__
 #include <immintrin.h>
 #include <math.h>
@@ -37,6 +37,7 @@
 
 typedef __m256 vec;
 typedef __m256i ids;
+typedef uint64_t pairs __attribute__((vector_size(32)));
 
 static const int32_t LANES[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 
@@ -54,8 +55,13 @@ INLINE void list(
         eight = _mm256_blendv_epi8(
             _mm256_set1_epi32(empty), _mm256_maskload_epi32(row + i, mask_of(count - i)),
             mask_of(count - i));
-    _mm256_storeu_si256((ids*) (to + i), _mm256_slli_epi32(eight, CELL));
-    for (long k = 0; k < 8; k++) ASK_FOR(table + to[i + k]);
+    eight = _mm256_slli_epi32(eight, CELL);
+    _mm256_storeu_si256((ids*) (to + i), eight);
+    for (long k = 0; k < 4; k++) {
+        const uint64_t two = ((pairs) eight)[k];
+        ASK_FOR(table + (uint32_t) two);
+        ASK_FOR(table + (two >> 32));
+    }
 }
 
 INLINE float sum_of(vec x) {
@@ -185,11 +191,10 @@ INLINE double steps(
             if (adagrad) missed *= shrinking(part[k][3], part[k][4], rate * ridge);
             part[k][0] *= power_of_two(missed);
             sum += part[k][1] * part[k][0];
-            list(next, coming, 8 * k, table, empty, to);
         }
-        for (i = 8 * groups; i < coming; i += 8) list(next, coming, i, table, empty, to);
         const float label = y[order[s]], z = sum_of(sum) + (told ? intercept[0] : 0);
         const float gradient = sigmoid(z) - label;
+        for (i = 0; i < coming; i += 8) list(next, coming, i, table, empty, to);
         const vec all = ALL(adagrad ? gradient : rate * gradient);
         for (long k = 0; k < groups; k++) {
             const uint32_t* at = row + 8 * k;

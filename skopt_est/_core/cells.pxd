@@ -213,11 +213,11 @@ cdef inline void plain_rows(
         places = places_of(cells, s)
         now = <real> s
         look_ahead(&ahead, rows, order, s, n_steps, targets, cells)
-        z = intercept + forward_plain(
-            table, places, values, n, filling(cells, s + CELLS_AHEAD), adagrad, now, ridge, eps,
-            parts, &ahead)
+        z = intercept + forward_plain(table, places, values, n, adagrad, now, ridge, eps, parts)
         told[s - first] = z
         gradient = slope(loss, targets, weights, row, z, param, scale)
+        # Here, where all that follows in this step waits for that.
+        list_all(&ahead, table, cells.shift, filling(cells, s + CELLS_AHEAD))
         backward_plain(table, places, n, adagrad, now, gradient, eta, eps, parts)
         if bias != NULL:
             # whose rate is that of all steps: the one at hand would have to be waited for

@@ -1,5 +1,5 @@
 # Where the cells of a row's features lie in their table, in bytes from its start: listed when these
-# are asked for, two rows ahead, since asking, loading and storing need the same places. In groups
+# are asked for, two rows ahead, since loading and storing need the same places. In groups
 # of quads.pxd; what fills up the last one lies at the feature `empty`, a cell whose inv_scale is
 # zero. The next row has another such feature: to load what this one stores would be to wait for it.
 
@@ -45,18 +45,24 @@ cdef extern from *:
     PLAIN_SOME_OF()
     #endif
 
+    typedef uint64_t quad_twosf __attribute__((vector_size(32)));
+    typedef uint64_t quad_twos __attribute__((vector_size(16)));
+
     #define PLACES(T, F) \
     /* Lists and asks for the group of features i, i + 1, ... of the row that is ahead, which are \
-     * these; a cell takes 1 << shift bytes. */ \
+     * these; a cell takes 1 << shift bytes. Out of the vector, two places at a time, not from \
+     * where they were listed: loads are what a row has most of. */ \
     QUAD_INLINE void places_ask##F( \
             const skopt_ahead *ahead, ptrdiff_t i, const void *table, int shift, \
             quad_ids##F ids) { \
-        uint32_t *places = ahead->place + i; \
-        *(quad_ids##F *) places = ids << shift; \
-        /* from there, where each is an operand: out of the vector it takes an instruction more */ \
-        __asm__ ("" : "+m" (*(quad_ids##F *) places)); \
-        for (int k = 0; k < QUADS##F; k++) \
-            skopt_prefetch((const char *) table + places[k]); \
+        const quad_ids##F places = ids << shift; \
+        const quad_twos##F twos = (quad_twos##F) places; \
+        *(quad_ids##F *) (ahead->place + i) = places; \
+        for (int k = 0; k < QUADS##F / 2; k++) { \
+            const uint64_t two = twos[k]; \
+            skopt_prefetch((const char *) table + (uint32_t) two); \
+            skopt_prefetch((const char *) table + (two >> 32)); \
+        } \
     } \
     /* The same if all of the group's features are among the first `whole`. */ \
     QUAD_INLINE void places_list##F( \

@@ -9,7 +9,6 @@
 from libc.stdint cimport int32_t, uint32_t
 
 # These for their declarations, which the code below needs before it.
-from skopt_est._core.memory cimport skopt_ahead
 from skopt_est._core.places cimport list_all
 from skopt_est._core.types cimport real
 
@@ -17,8 +16,6 @@ cdef extern from *:
     r"""
     #if PLAIN
     #define PLAIN_PARTS 5
-    #define PLAIN_SHIFTf 4
-    #define PLAIN_SHIFT 5
     #define PLAIN_ROWS(T, F) \
     /* log2(1 + D L2) of adagrad: 1 + k / q, where q divides the step (k: first eight times that). \
      * No penalty before the first gradient, nor where it is an overflow of inv_scale^2 times none \
@@ -49,22 +46,18 @@ cdef extern from *:
     } \
     /* Returns the sum of x w, w the weights after `now` steps; both, and what adagrad needs of \
      * the quads, go to parts (groups, PLAIN_PARTS, features of a group). In two passes: more \
-     * groups are under way at a time in each, and the arithmetic has room for asking. Of values \
-     * whole groups are read: a quad that fills one up has an inv_scale of zero. */ \
+     * groups are under way at a time in each. Of values whole groups are read: a quad that fills \
+     * one up has an inv_scale of zero. */ \
     QUAD_INLINE T plain_forward##F( \
-            const T *table, const uint32_t *places, const T *values, ptrdiff_t n, int32_t empty, \
-            int adagrad, T now, T ridge, T eps, T *parts, const skopt_ahead *ahead) { \
+            const T *table, const uint32_t *places, const T *values, ptrdiff_t n, int adagrad, \
+            T now, T ridge, T eps, T *parts) { \
         quad_vector##F sums = {0}, a, missed, *part = (quad_vector##F *) parts; \
-        const ptrdiff_t whole = places_whole##F(ahead); \
-        ptrdiff_t i = 0, entries = 0; \
-        for (; i < n; i += QUADS##F, entries += 64, part += PLAIN_PARTS) { \
+        ptrdiff_t i = 0; \
+        for (; i < n; i += QUADS##F, part += PLAIN_PARTS) \
             plain_bring##F(table, places + i, *(const quad_vector##F *) (values + i), adagrad, \
                            now, part); \
-            skopt_ask_entries(ahead, entries, sizeof(T)); \
-        } \
         part = (quad_vector##F *) parts; \
         for (i = 0; i < n; i += QUADS##F, part += PLAIN_PARTS) { \
-            places_list##F(ahead, i, whole, table, PLAIN_SHIFT##F); \
             missed = part[2]; \
             if (adagrad) \
                 missed *= plain_shrinking##F(part[3], part[4], ridge, eps); \
@@ -72,7 +65,6 @@ cdef extern from *:
             sums += part[1] * a; \
             part[0] = a; \
         } \
-        places_rest##F(ahead, i, entries, table, PLAIN_SHIFT##F, empty); \
         return plain_sum##F(sums); \
     } \
     /* A group's step, with this derivative of the loss. */ \
@@ -149,12 +141,10 @@ cdef extern from *:
     """
     float plain_forwardf(
         const float* table, const uint32_t* places, const float* values, Py_ssize_t n,
-        int32_t empty, bint adagrad, float now, float ridge, float eps, float* parts,
-        const skopt_ahead* ahead) noexcept nogil
+        bint adagrad, float now, float ridge, float eps, float* parts) noexcept nogil
     double plain_forward(
         const double* table, const uint32_t* places, const double* values, Py_ssize_t n,
-        int32_t empty, bint adagrad, double now, double ridge, double eps, double* parts,
-        const skopt_ahead* ahead) noexcept nogil
+        bint adagrad, double now, double ridge, double eps, double* parts) noexcept nogil
     void plain_backwardf(
         float* table, const uint32_t* places, Py_ssize_t n, bint adagrad, float now,
         float gradient, float eta, float eps, const float* parts) noexcept nogil
@@ -176,23 +166,19 @@ cdef extern from *:
 
 
 cdef inline real forward_plain(
-    const real* table, const uint32_t* places, const real* values, Py_ssize_t n, int32_t empty,
-    bint adagrad, real now, real ridge, real eps, real* parts, const skopt_ahead* ahead,
+    const real* table, const uint32_t* places, const real* values, Py_ssize_t n, bint adagrad,
+    real now, real ridge, real eps, real* parts,
 ) noexcept nogil:
     """The sum of x w, x the values in the units of training, and w the weights after so many
-    steps; `ridge` is times the rate. Lists and asks for what is ahead."""
+    steps; `ridge` is times the rate."""
     if real is float:
         if adagrad:
-            return plain_forwardf(table, places, values, n, empty, True, now, ridge, eps, parts,
-                                  ahead)
-        return plain_forwardf(table, places, values, n, empty, False, now, ridge, eps, parts,
-                              ahead)
+            return plain_forwardf(table, places, values, n, True, now, ridge, eps, parts)
+        return plain_forwardf(table, places, values, n, False, now, ridge, eps, parts)
     else:
         if adagrad:
-            return plain_forward(table, places, values, n, empty, True, now, ridge, eps, parts,
-                                 ahead)
-        return plain_forward(table, places, values, n, empty, False, now, ridge, eps, parts,
-                             ahead)
+            return plain_forward(table, places, values, n, True, now, ridge, eps, parts)
+        return plain_forward(table, places, values, n, False, now, ridge, eps, parts)
 
 
 cdef inline void backward_plain(
