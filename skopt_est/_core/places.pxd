@@ -16,33 +16,37 @@ cdef extern from *:
     typedef int32_t quad_idsf __attribute__((vector_size(32), aligned(4), may_alias));
     typedef int32_t quad_ids __attribute__((vector_size(16), aligned(4), may_alias));
 
-    /* PLAIN_SOME_IDS: the first n of the features there, then the feature `empty`. */
+    /* places_some: the first n of the features there, then the feature `empty`. */
     #if defined(__AVX512VL__)
-    #define PLAIN_SOME_IDSf(p, n, empty) (quad_idsf) _mm256_mask_loadu_epi32( \
-        _mm256_set1_epi32(empty), (__mmask8) ((1 << (n)) - 1), p)
-    #define PLAIN_SOME_IDS(p, n, empty) (quad_ids) _mm_mask_loadu_epi32( \
-        _mm_set1_epi32(empty), (__mmask8) ((1 << (n)) - 1), p)
+    QUAD_INLINE quad_idsf places_somef(const int32_t *p, int32_t n, int32_t empty) {
+        return (quad_idsf) _mm256_mask_loadu_epi32(
+            _mm256_set1_epi32(empty), (__mmask8) ((1 << n) - 1), p);
+    }
+    QUAD_INLINE quad_ids places_some(const int32_t *p, int32_t n, int32_t empty) {
+        return (quad_ids) _mm_mask_loadu_epi32(
+            _mm_set1_epi32(empty), (__mmask8) ((1 << n) - 1), p);
+    }
     #elif defined(__AVX2__)
-    QUAD_INLINE quad_idsf PLAIN_SOME_IDSf(const int32_t *p, int32_t n, int32_t empty) {
+    QUAD_INLINE quad_idsf places_somef(const int32_t *p, int32_t n, int32_t empty) {
         const quad_idsf lanes = (quad_idsf) {0, 1, 2, 3, 4, 5, 6, 7} < n;
         const quad_idsf ids = (quad_idsf) _mm256_maskload_epi32(p, (__m256i) lanes);
         return (ids & lanes) | (empty & ~lanes);
     }
-    QUAD_INLINE quad_ids PLAIN_SOME_IDS(const int32_t *p, int32_t n, int32_t empty) {
+    QUAD_INLINE quad_ids places_some(const int32_t *p, int32_t n, int32_t empty) {
         const quad_ids lanes = (quad_ids) {0, 1, 2, 3} < n;
         const quad_ids ids = (quad_ids) _mm_maskload_epi32(p, (__m128i) lanes);
         return (ids & lanes) | (empty & ~lanes);
     }
     #else
-    #define PLAIN_SOME_OF(F) \
-    QUAD_INLINE quad_ids##F PLAIN_SOME_IDS##F(const int32_t *p, int32_t n, int32_t empty) { \
+    #define PLACES_SOME(F) \
+    QUAD_INLINE quad_ids##F places_some##F(const int32_t *p, int32_t n, int32_t empty) { \
         quad_ids##F ids; \
         for (int j = 0; j < QUADS##F; j++) \
             ids[j] = j < n ? p[j] : empty; \
         return ids; \
     }
-    PLAIN_SOME_OF(f)
-    PLAIN_SOME_OF()
+    PLACES_SOME(f)
+    PLACES_SOME()
     #endif
 
     typedef uint64_t quad_twosf __attribute__((vector_size(32)));
@@ -86,7 +90,7 @@ cdef extern from *:
             places_list##F(ahead, i, whole, table, shift); \
         if (ahead->last_feature - ahead->feature == whole) \
             return; \
-        places_ask##F(ahead, whole, table, shift, PLAIN_SOME_IDS##F( \
+        places_ask##F(ahead, whole, table, shift, places_some##F( \
             ahead->feature + whole, (int32_t) (ahead->last_feature - ahead->feature - whole), \
             empty)); \
     } \
