@@ -59,6 +59,8 @@ class Trainer:
         self.begun = len(record.history)
         self.passes = Passes(objective, solver, settings, state)
         self.penalty = objective.penalty_function()
+        penalised = objective.l1.any() or objective.l2.any()
+        self.n_penalised = objective.layout.n_weights if penalised else 0
         self.monitor = Monitor(settings.tol, settings.n_iter_no_change)
         self.report = Report(settings.verbose, self.begun)
         self.best: Array | None = None
@@ -157,7 +159,9 @@ class Trainer:
         met_at = state.theta if before is None else before
         n = len(objective.rows)
         loss = objective.data_term([total / n for total in sums.tolist()]) + self.penalty(met_at)
-        if not (math.isfinite(loss) and engine.all_finite(state.theta)):
+        # A penalty that is finite is one of finite weights.
+        told = self.n_penalised if before is None else 0
+        if not (math.isfinite(loss) and engine.all_finite(state.theta[told:])):
             loss = math.nan
         score = None
         if self.score is not None:

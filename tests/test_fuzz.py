@@ -176,6 +176,21 @@ REFUSED = {
     "misaligned rows to come": (lambda: epoch(coming=misaligned(ORDER)), "aligned"),
     "fewer rows to come": (lambda: epoch(coming=ORDER[:5].copy()), "coming must have 6 rows"),
     "a row to come that is not there": (lambda: epoch(coming=ORDER + 1), "coming holds"),
+    "misaligned rows in predict": (lambda: predict(misaligned(rows())), "aligned"),
+    "misaligned weights in predict": (
+        lambda: predict(coefs=[misaligned(np.ones((3, 1)))]),
+        "layer 0",
+    ),
+    "weights of the other order of bytes in predict": (
+        lambda: predict(coefs=[np.ones((3, 1)).astype(np.dtype(float).newbyteorder())]),
+        "layer 0",
+    ),
+    "complex weights in predict": (lambda: predict(coefs=[np.ones((3, 1), complex)]), "layer 0"),
+    "every other intercept in predict": (
+        lambda: predict(coefs=[np.ones((3, 2))], intercepts=[np.ones(4)[::2]]),
+        "intercepts of layer 0",
+    ),
+    "misaligned predictions": (lambda: predict(result=misaligned(np.empty((6, 1)))), "result"),
     "misaligned order": (lambda: epoch(order=misaligned(ORDER)), "aligned"),
     "misaligned rows in column_moments": (
         lambda: moments.column_moments(misaligned(rows()), ORDER, None, True),

@@ -16,6 +16,14 @@ cdef struct Seen:           # an array
     Py_ssize_t rows, columns
 
 
+cdef char FLOAT = ord(np.dtype(np.float32).char)
+cdef char DOUBLE = ord(np.dtype(np.float64).char)
+
+
+cdef bint _is_real(char kind) noexcept:
+    return kind == FLOAT or kind == DOUBLE
+
+
 cdef Seen _seen(object array, bint writable=False) noexcept:
     """In one call, not by a dozen attributes: after a pass over many rows the interpreter is no
     longer in cache, and each attribute takes some µs."""

@@ -94,12 +94,11 @@ def penalty(theta, Py_ssize_t n, l1, half_l2):
     theta : ndarray of float32 or float64, of n numbers or more
     l1, half_l2 : float64 array (n,), or a number, that of all weights
     """
-    cdef bint is_float = theta.dtype == np.float32
-    cdef const void* w = _vector(theta, theta.dtype, len(theta), "theta")
+    cdef Seen w = _seen(theta)
     cdef const double* linear = NULL
     cdef const double* square = NULL
     cdef double total = 0, each_linear = 0, each_square = 0
-    if n < 0 or n > len(theta) or theta.dtype not in (np.float32, np.float64):
+    if n < 0 or n > w.rows or w.ndim != 1 or not _is_real(w.kind):
         raise ValueError(
             f"theta must hold {n} float32 or float64 weights, got {len(theta)} {theta.dtype}")
     if isinstance(l1, np.ndarray):
@@ -111,10 +110,10 @@ def penalty(theta, Py_ssize_t n, l1, half_l2):
     else:
         each_square = half_l2
     with nogil:
-        if is_float:
-            total = _penalty(<const float*> w, n, linear, square, each_linear, each_square)
+        if w.kind == FLOAT:
+            total = _penalty(<const float*> w.place, n, linear, square, each_linear, each_square)
         else:
-            total = _penalty(<const double*> w, n, linear, square, each_linear, each_square)
+            total = _penalty(<const double*> w.place, n, linear, square, each_linear, each_square)
     return total
 
 
@@ -125,13 +124,13 @@ def all_finite(numbers):
     ----------
     numbers : ndarray of float32 or float64, one-dimensional
     """
-    cdef Py_ssize_t n = len(numbers)
-    cdef const void* x = _vector(numbers, numbers.dtype, n, "numbers")
-    if numbers.dtype not in (np.float32, np.float64):
-        raise ValueError(f"numbers must be float32 or float64, got {numbers.dtype}")
-    if numbers.dtype == np.float32:
-        return _all_finite(<const float*> x, n)
-    return _all_finite(<const double*> x, n)
+    cdef Seen x = _seen(numbers)
+    if x.ndim != 1 or not _is_real(x.kind):
+        raise ValueError(
+            f"numbers must be contiguous, aligned and float32 or float64, got {numbers.dtype}")
+    if x.kind == FLOAT:
+        return _all_finite(<const float*> x.place, x.rows)
+    return _all_finite(<const double*> x.place, x.rows)
 
 
 cdef bint _all_finite(const real* x, Py_ssize_t n) noexcept nogil:

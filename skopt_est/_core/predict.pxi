@@ -39,7 +39,7 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False, result=No
             f"{n_layers} arrays of weights need as many of intercepts, got {len(intercepts)}, and "
             f"{n_layers - 1} activations, got {len(activations)}")
     source.shift = source.inv_scale = NULL
-    if x.ndim == 2 and (x.kind == ord("f") or x.kind == ord("d")):
+    if x.ndim == 2 and _is_real(x.kind):
         source.n, source.d, source.values = x.rows, x.columns, x.place
         source.indices = NULL
         source.indptr = NULL
@@ -48,7 +48,7 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False, result=No
         indptr = None if isinstance(X, np.ndarray) else X.indptr.astype(np.int64, copy=False)
         _set_rows(&source, X, indptr)
         kind = ord(X.dtype.char)
-    itemsize = sizeof(float) if kind == ord("f") else sizeof(double)
+    itemsize = sizeof(float) if kind == FLOAT else sizeof(double)
     n, d = source.n, source.d
     shelf = PyByteArray_FromStringAndSize(NULL, n_layers * <Py_ssize_t> sizeof(Layer))
     layers = <Layer*> PyByteArray_AS_STRING(shelf)
@@ -92,7 +92,7 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False, result=No
         layers[level].out = place + (level % 2) * rows * widest * itemsize
     layers[n_layers - 1].out = place + (spare - rows) * itemsize if signs else filled.place
     with nogil:
-        if kind == ord("f"):
+        if kind == FLOAT:
             summable = _predict[float](
                 &source, layers, n_layers, rows, finite_only,
                 <int64_t*> filled.place if signs else NULL, 0)
