@@ -48,7 +48,6 @@ INLINE void list(
     const int32_t* row, long count, long i, const char* table, int32_t empty, uint32_t* to
 ) {
     ids eight;
-    if (i >= count) return;
     if (i + 8 <= count)
         eight = _mm256_loadu_si256((const ids*) (row + i));
     else

@@ -42,6 +42,10 @@ class Objective(NamedTuple):
     def n_outputs(self) -> int:
         return self.layout.units[-1]
 
+    @property
+    def penalised(self) -> bool:
+        return bool(self.l1.any() or self.l2.any())
+
     def data_term(self, means: Array | list[float]) -> float:
         """Mean losses of the outputs, as compiled, to their sum in the user's units. A number
         takes less time than an array of one."""
@@ -55,7 +59,7 @@ class Objective(NamedTuple):
 
     def penalty_function(self) -> Callable[[Array], float]:
         """`penalty`, for many calls: what does not change is found out once."""
-        if not (self.l1.any() or self.l2.any()):
+        if not self.penalised:
             return lambda theta: 0.0
         if (self.unit != 1).any():
             return lambda theta: self._penalties(theta)[1]

@@ -55,9 +55,9 @@ def _through_layers(
     """None if only finite predictions are wanted, and some sum of X's numbers is not finite."""
     # as they are, unless X is more precise or somebody put others in their place
     dtype, n = X.dtype, X.shape[0]
-    same = all(part.dtype is dtype for part in (*coefs, *intercepts))
-    if not (same and all(W.flags.c_contiguous for W in coefs)):
-        dtype = np.result_type(dtype, *(part.dtype for part in (*coefs, *intercepts)))
+    parts = (*coefs, *intercepts)
+    if not all(p.dtype == dtype and p.flags.c_contiguous and p.ndim for p in parts):
+        dtype = np.result_type(dtype, *(part.dtype for part in parts))
         coefs = [np.ascontiguousarray(W, dtype) for W in coefs]
         intercepts = [np.ascontiguousarray(b, dtype) for b in intercepts]
     layers = (coefs, intercepts, codes, finite_only)
@@ -67,7 +67,7 @@ def _through_layers(
     few = n == 1 and max(W.size for W in coefs) < LEAST_FOR_BLAS
     by_one_column = n_parts == len(coefs) == coefs[0].shape[1] == 1
     without_blas = few or by_one_column
-    if without_blas and (n == 1 or X.dtype is dtype):
+    if without_blas and (n == 1 or X.dtype == dtype):
         return engine.predict(X.astype(dtype, copy=False), *layers, result)
     ends = [n * i // n_parts for i in range(n_parts + 1)]
 

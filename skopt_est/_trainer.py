@@ -59,8 +59,9 @@ class Trainer:
         self.begun = len(record.history)
         self.passes = Passes(objective, solver, settings, state)
         self.penalty = objective.penalty_function()
-        penalised = objective.l1.any() or objective.l2.any()
-        self.n_penalised = objective.layout.n_weights if penalised else 0
+        # Of so many weights a finite penalty tells that they are finite: no term is below 0, and
+        # infinity times a strength of 0 is NaN.
+        self.n_told = objective.layout.n_weights if objective.penalised else 0
         self.monitor = Monitor(settings.tol, settings.n_iter_no_change)
         self.report = Report(settings.verbose, self.begun)
         self.best: Array | None = None
@@ -159,8 +160,7 @@ class Trainer:
         met_at = state.theta if before is None else before
         n = len(objective.rows)
         loss = objective.data_term([total / n for total in sums.tolist()]) + self.penalty(met_at)
-        # A penalty that is finite is one of finite weights.
-        told = self.n_penalised if before is None else 0
+        told = self.n_told if before is None else 0
         if not (math.isfinite(loss) and engine.all_finite(state.theta[told:])):
             loss = math.nan
         score = None

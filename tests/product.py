@@ -1,6 +1,7 @@
 """Hypothesis strategies for fits: every estimator, solver, loss, penalty and schedule on rows of
 every form, few of them well behaved."""
 
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -75,6 +76,7 @@ def mapped(array, offset=0):
 
 
 # The same numbers elsewhere, in another order or with their bytes turned around
+NATIVE = {"little": "<", "big": ">"}[sys.byteorder]
 LAYOUTS = {
     "C": np.ascontiguousarray,
     "F": np.asfortranarray,
@@ -85,6 +87,7 @@ LAYOUTS = {
     "mapped from an odd byte": lambda array: mapped(array, 3),
     "misaligned": misaligned,
     "big-endian": lambda array: array.astype(array.dtype.newbyteorder(">")),
+    "order of bytes named": lambda array: array.view(array.dtype.newbyteorder(NATIVE)),
     "object": lambda array: array.astype(object),
     "list": lambda array: array.tolist(),
 }
@@ -126,6 +129,13 @@ def int64_rows(X):
     return X
 
 
+def longlong_rows(X):
+    """C's other whole numbers of 64 bits, where it has two."""
+    X = with_parts(X, lambda part: part)
+    X.indptr = X.indptr.astype(np.longlong)
+    return X
+
+
 def stale(X):
     """Duplicates, in a matrix that was without when it was looked at."""
     X = in_halves(X)
@@ -148,9 +158,11 @@ SPARSE_LAYOUTS = {
     "int16 indices": lambda X: with_parts(X, of_index_type(np.int16)),
     "uint32 indices": lambda X: with_parts(X, of_index_type(np.uint32)),
     "int64 rows": int64_rows,
+    "long long rows": longlong_rows,
     "stale flags": stale,
     "room for more": with_room,
     "big-endian": lambda X: with_parts(X, LAYOUTS["big-endian"]),
+    "order of bytes named": lambda X: with_parts(X, LAYOUTS["order of bytes named"]),
     "unsorted": backwards,
     "duplicates": in_halves,
     "read-only": lambda X: with_parts(X, read_only),

@@ -11,7 +11,14 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, cross_val_score
 
-from skopt_est import LinearRegression, LogisticRegression, MLPClassifier, MLPRegressor, _lbfgs
+from skopt_est import (
+    LinearRegression,
+    LogisticRegression,
+    MLPClassifier,
+    MLPRegressor,
+    _epoch,
+    _lbfgs,
+)
 from skopt_est._core import available, get_engine
 from skopt_est.solvers import LINEAR_SOLVERS, SOLVERS
 
@@ -389,3 +396,38 @@ def test_the_engine_tells_numbers_that_are_not_finite(dtype, which):
         for bad in (np.nan, np.inf, -np.inf):
             for place in {0, n // 2, n - 1} if n else ():
                 assert not all_finite(np.where(np.arange(n) == place, dtype(bad), numbers))
+
+
+@pytest.mark.parametrize("which", available())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_penalty_is_no_number_if_a_weight_is_none(dtype, which):
+    """Whatever its strength, so that a finite one tells of finite weights."""
+    penalty, n = get_engine(which).penalty, 37
+    nothing = [0.0, np.zeros(n)]
+    for l1 in (*nothing, 0.5, np.full(n, 0.5)):
+        for half_l2 in (*nothing, 0.5, np.full(n, 0.5)):
+            assert np.isfinite(penalty(np.ones(n, dtype), n, l1, half_l2))
+            for bad in (np.nan, np.inf, -np.inf):
+                for place in (0, 20, n - 1):
+                    weights = np.where(np.arange(n) == place, dtype(bad), dtype(1))
+                    assert not np.isfinite(penalty(weights, n, l1, half_l2))
+
+
+@pytest.mark.parametrize("place", [0, -1])
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+@pytest.mark.parametrize("batch_size", [1, 50])
+def test_one_number_that_is_none_ends_training(batch_size, alpha, place, monkeypatch):
+    """Of the weights or the intercept, penalised or not."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(50, 3)), rng.normal(size=50)
+    run_epoch = _epoch.engine.run_epoch
+
+    def spoilt(data, model, *args, **kwargs):
+        sums = run_epoch(data, model, *args, **kwargs)
+        model.theta[place] = np.inf
+        return sums
+
+    monkeypatch.setattr(_epoch.engine, "run_epoch", spoilt)
+    est = LinearRegression(solver="sgd", alpha=alpha, batch_size=batch_size, random_state=0)
+    with pytest.raises(ValueError, match="non-finite number in epoch 1"):
+        est.fit(X, y)

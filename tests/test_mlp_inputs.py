@@ -1,6 +1,7 @@
 """What a network takes for X and y, what it refuses, and what it answers."""
 
 import re
+import sys
 import warnings
 
 import joblib
@@ -80,12 +81,14 @@ def strided(array):
     return view
 
 
+NATIVE = {"little": "<", "big": ">"}[sys.byteorder]
 LAYOUTS = {
     "read-only": read_only,
     "Fortran": np.asfortranarray,
     "strided": strided,
     "reversed": lambda array: array[::-1].copy()[::-1],
     "big-endian": lambda array: array.astype(array.dtype.newbyteorder(">")),
+    "order of bytes named": lambda array: array.view(array.dtype.newbyteorder(NATIVE)),
     "int64": lambda array: array.astype(np.int64),
     "int8": lambda array: array.astype(np.int8),
     "object": lambda array: array.astype(object),

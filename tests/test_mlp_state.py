@@ -366,6 +366,19 @@ def test_predictions_follow_the_public_weights():
     np.testing.assert_array_equal(est.predict(X), np.full(len(X), 2.5))
 
 
+def test_units_may_be_cut_out_of_a_fitted_network():
+    X, y, _ = data("regression")
+    est = fit(model("regression", activation="tanh"), X, y)
+    est.coefs_[0] = np.ascontiguousarray(est.coefs_[0][:, ::2])
+    est.intercepts_[0] = est.intercepts_[0][::2]
+    est.coefs_[1] = est.coefs_[1][::2].copy()
+    hidden = X
+    for W, b in zip(est.coefs_[:-1], est.intercepts_[:-1], strict=True):
+        hidden = np.tanh(hidden @ W + b)
+    expected = (hidden @ est.coefs_[-1] + est.intercepts_[-1])[:, 0]
+    np.testing.assert_allclose(est.predict(X), expected, rtol=1e-12)
+
+
 def test_predictions_are_those_of_the_fitted_network():
     X, y, _ = data("regression")
     est = fit(model("regression"), X, y)

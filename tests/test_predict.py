@@ -351,3 +351,28 @@ def test_two_integer_classes_of_two_outputs_are_those_of_the_larger_one():
     for rows in (X, sp.csr_matrix(X)):
         best = (rows @ model.coef_.T + model.intercept_).argmax(axis=1)
         np.testing.assert_array_equal(model.predict(rows), best)
+
+
+def test_intercepts_that_were_put_in_place_may_lie_anywhere():
+    X, y = data(2)
+    est = fit(LogisticRegression(**QUICK), X, y)
+    expected, labels = est.decision_function(X), est.predict(X)
+    for intercept in (np.repeat(est.intercept_, 2)[::2], est.intercept_[0], est.intercept_[::-1]):
+        est.intercept_ = intercept
+        np.testing.assert_array_equal(est.decision_function(X), expected)
+        np.testing.assert_array_equal(est.predict(X), labels)
+    X, y = data(n_targets=3)
+    est = fit(LinearRegression(**QUICK), X, y)
+    expected = est.predict(X)
+    est.intercept_ = np.repeat(est.intercept_, 2)[::2]
+    np.testing.assert_array_equal(est.predict(X), expected)
+
+
+def test_indices_may_have_either_name_that_c_has_for_whole_numbers():
+    X, y = data()
+    rows, params = sp.csr_array(X), {"solver": "adagrad", "max_iter": 5, "random_state": 0}
+    est = fit(LinearRegression(**params), rows, y)
+    rows.indices, rows.indptr = (a.astype(np.longlong) for a in (rows.indices, rows.indptr))
+    again = fit(LinearRegression(**params), rows, y)
+    np.testing.assert_array_equal(again.coef_, est.coef_)
+    np.testing.assert_array_equal(again.predict(rows), est.predict(sp.csr_array(X)))

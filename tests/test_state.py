@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 import pickletools
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -280,6 +281,7 @@ def strided(array, _):
     return view
 
 
+NATIVE = {"little": "<", "big": ">"}[sys.byteorder]
 LAYOUTS = {
     "read-only": read_only,
     "memory-mapped": memory_mapped,
@@ -287,6 +289,7 @@ LAYOUTS = {
     "strided": strided,
     "reversed": lambda array, _: array[::-1].copy()[::-1],
     "big-endian": lambda array, _: array.astype(array.dtype.newbyteorder(">")),
+    "order of bytes named": lambda array, _: array.view(array.dtype.newbyteorder(NATIVE)),
     "int64": lambda array, _: array.astype(np.int64),
     "int8": lambda array, _: array.astype(np.int8),
     "list": lambda array, _: array.tolist(),

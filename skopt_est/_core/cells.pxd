@@ -10,7 +10,7 @@ from skopt_est._core.lazy cimport Steps
 from skopt_est._core.losses cimport gradient_alone
 from skopt_est._core.memory cimport skopt_ahead, skopt_ask_all, skopt_prefetch
 from skopt_est._core.places cimport list_all
-from skopt_est._core.plain cimport backward_plain, forward_plain
+from skopt_est._core.plain cimport PLAIN_ASKS_LATE, backward_plain, forward_plain
 from skopt_est._core.plain_adam cimport backward_adam, forward_adam, plain_absent, plain_adam
 from skopt_est._core.quads cimport QUAD_LANES, put_quads, take_quads, whole_lanes
 from skopt_est._core.rows cimport (
@@ -213,11 +213,13 @@ cdef inline void plain_rows(
         places = places_of(cells, s)
         now = <real> s
         look_ahead(&ahead, rows, order, s, n_steps, targets, cells)
-        z = intercept + forward_plain(table, places, values, n, adagrad, now, ridge, eps, parts)
+        z = intercept + forward_plain(
+            table, places, values, n, filling(cells, s + CELLS_AHEAD), adagrad, now, ridge, eps,
+            parts, &ahead)
         told[s - first] = z
         gradient = slope(loss, targets, weights, row, z, param, scale)
-        # Here, where all that follows in this step waits for that.
-        list_all(&ahead, table, cells.shift, filling(cells, s + CELLS_AHEAD))
+        if PLAIN_ASKS_LATE:
+            list_all(&ahead, table, cells.shift, filling(cells, s + CELLS_AHEAD))
         backward_plain(table, places, n, adagrad, now, gradient, eta, eps, parts)
         if bias != NULL:
             # whose rate is that of all steps: the one at hand would have to be waited for

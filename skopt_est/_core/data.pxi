@@ -9,53 +9,64 @@ cdef void* _address(object array, bint writable=False) except? NULL:
     return view.buf
 
 
+cdef enum Kind:
+    OTHER, FLOAT, DOUBLE, INT32, INT64
+
+
 cdef struct Seen:           # an array
-    void* place
-    char kind               # of its numbers, as numpy's dtype.char; 0: not C-contiguous, aligned
+    void* place             # good as long as somebody keeps it
+    # of its numbers; OTHER: also if it is not C-contiguous or aligned, has another order of bytes,
+    # no or more than two dimensions
+    Kind kind
     int ndim
     Py_ssize_t rows, columns
 
 
-cdef char FLOAT = ord(np.dtype(np.float32).char)
-cdef char DOUBLE = ord(np.dtype(np.float64).char)
+cdef char NATIVE = ord(">" if np.dtype(">f4").isnative else "<")
 
 
-cdef bint _is_real(char kind) noexcept:
-    return kind == FLOAT or kind == DOUBLE
+cdef Kind _kind(char letter, Py_ssize_t itemsize) noexcept:
+    """Of this letter of a format or of dtype.char: C has two names for some whole numbers."""
+    if letter == ord("f") or letter == ord("d"):
+        return FLOAT if itemsize == 4 else DOUBLE if itemsize == 8 else OTHER
+    if letter == ord("i") or letter == ord("l") or letter == ord("q"):
+        return INT32 if itemsize == 4 else INT64 if itemsize == 8 else OTHER
+    return OTHER
 
 
-cdef Seen _seen(object array, bint writable=False) noexcept:
-    """In one call, not by a dozen attributes: after a pass over many rows the interpreter is no
-    longer in cache, and each attribute takes some µs."""
+cdef int _look(Seen* seen, object array, bint writable=False) except -1:
+    """What this is; OTHER if not writable, where that is asked. By one call, not a dozen
+    attributes: after a pass over many rows the interpreter is no longer in cache, and each takes
+    some us."""
     cdef Py_buffer view
-    cdef Seen seen
-    cdef const char* kind
-    memset(&seen, 0, sizeof(Seen))
+    cdef const char* letter
+    memset(seen, 0, sizeof(Seen))
     try:
         PyObject_GetBuffer(array, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS
                            | (PyBUF_WRITABLE if writable else PyBUF_SIMPLE))
     except (BufferError, TypeError, ValueError):
-        return seen
-    kind, seen.place, seen.ndim = view.format, view.buf, view.ndim
-    # other orders of bytes, and packed or several numbers, have longer formats
-    if (kind != NULL and kind[0] and not kind[1] and 1 <= view.ndim <= 2
-            and <size_t> view.buf % <size_t> max(view.itemsize, 1) == 0):
-        seen.kind, seen.rows, seen.columns = kind[0], view.shape[0], 1
-        if view.ndim == 2:
-            seen.columns = view.shape[1]
+        return 0
+    letter, seen.place, seen.ndim = view.format, view.buf, view.ndim
+    if letter != NULL and letter[0] == NATIVE:      # numpy may say so
+        letter += 1
+    if letter != NULL and letter[0] and not letter[1] and 1 <= view.ndim <= 2 and (
+            view.len == 0 or <size_t> view.buf % <size_t> view.itemsize == 0):
+        seen.kind = _kind(letter[0], view.itemsize)
+        seen.rows, seen.columns = view.shape[0], view.shape[1] if view.ndim == 2 else 1
     PyBuffer_Release(&view)
-    return seen
+    return 0
 
 
 cdef const void* _vector(
     object array, object dtype, Py_ssize_t n, str name, bint writable=False,
 ) except? NULL:
-    """Address of a one-dimensional, contiguous array; NULL stands for None."""
+    """Address of a one-dimensional, contiguous array of float32, float64, int32 or int64; NULL
+    stands for None."""
     cdef Seen seen
     if array is None:
         return NULL
-    seen = _seen(array, writable)
-    if seen.kind != ord(dtype.char) or seen.ndim != 1 or seen.rows != n:
+    _look(&seen, array, writable)
+    if seen.kind != _kind(ord(dtype.char), dtype.itemsize) or seen.ndim != 1 or seen.rows != n:
         raise ValueError(
             f"{name} must be a contiguous, aligned{' and writable' if writable else ''} {dtype} "
             f"array of shape ({n},), got {array.dtype} {array.shape}")

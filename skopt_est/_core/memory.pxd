@@ -7,8 +7,8 @@ cdef extern from *:
     #include <stdint.h>
 
     /* What later rows of a sparse matrix need: a near one its places in a table, a far one its
-     * entries. It is asked for bit by bit, between other work: all at once it would be more than
-     * can be on its way, and everything behind it would wait. */
+     * entries. It is asked for bit by bit, between other work, or while that waits: see
+     * PLAIN_ASKS_LATE in plain.pxd. */
     typedef struct {
         const int32_t *feature, *last_feature;
         uint32_t *place;        /* where they are listed: see places.pxd */

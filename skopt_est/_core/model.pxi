@@ -94,13 +94,15 @@ def penalty(theta, Py_ssize_t n, l1, half_l2):
     theta : ndarray of float32 or float64, of n numbers or more
     l1, half_l2 : float64 array (n,), or a number, that of all weights
     """
-    cdef Seen w = _seen(theta)
+    cdef Seen w
     cdef const double* linear = NULL
     cdef const double* square = NULL
     cdef double total = 0, each_linear = 0, each_square = 0
-    if n < 0 or n > w.rows or w.ndim != 1 or not _is_real(w.kind):
+    _look(&w, theta)
+    if n < 0 or n > w.rows or w.ndim != 1 or w.kind not in (FLOAT, DOUBLE):
         raise ValueError(
-            f"theta must hold {n} float32 or float64 weights, got {len(theta)} {theta.dtype}")
+            f"theta must hold {n} float32 or float64 weights, contiguous, aligned, in one "
+            f"dimension, got {len(theta)} {theta.dtype}")
     if isinstance(l1, np.ndarray):
         linear = <const double*> _vector(l1, np.dtype(np.float64), n, "l1")
     else:
@@ -124,10 +126,12 @@ def all_finite(numbers):
     ----------
     numbers : ndarray of float32 or float64, one-dimensional
     """
-    cdef Seen x = _seen(numbers)
-    if x.ndim != 1 or not _is_real(x.kind):
+    cdef Seen x
+    _look(&x, numbers)
+    if x.ndim != 1 or x.kind not in (FLOAT, DOUBLE):
         raise ValueError(
-            f"numbers must be contiguous, aligned and float32 or float64, got {numbers.dtype}")
+            "numbers must be float32 or float64, contiguous, aligned, in one dimension, got "
+            f"{numbers.dtype} {numbers.shape}")
     if x.kind == FLOAT:
         return _all_finite(<const float*> x.place, x.rows)
     return _all_finite(<const double*> x.place, x.rows)

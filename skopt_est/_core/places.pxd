@@ -49,24 +49,34 @@ cdef extern from *:
     PLACES_SOME()
     #endif
 
+    /* Asks for the cells of a group. With AVX-512 out of the vector, two places at a time: loads
+     * are what a row has most of. Else from where they are listed, by fewer instructions. */
+    #if defined(__AVX512VL__)
     typedef uint64_t quad_twosf __attribute__((vector_size(32)));
     typedef uint64_t quad_twos __attribute__((vector_size(16)));
+    #define PLACES_ASK(F, table, places, listed) \
+        for (int k = 0; k < QUADS##F / 2; k++) { \
+            const uint64_t two = ((quad_twos##F) places)[k]; \
+            skopt_prefetch((const char *) table + (uint32_t) two); \
+            skopt_prefetch((const char *) table + (two >> 32)); \
+        }
+    #else
+    #define PLACES_ASK(F, table, places, listed) \
+        __asm__ ("" : "+m" (*(quad_ids##F *) (listed))); \
+        for (int k = 0; k < QUADS##F; k++) \
+            skopt_prefetch((const char *) table + (listed)[k]);
+    #endif
 
     #define PLACES(T, F) \
     /* Lists and asks for the group of features i, i + 1, ... of the row that is ahead, which are \
-     * these; a cell takes 1 << shift bytes. Out of the vector, two places at a time, not from \
-     * where they were listed: loads are what a row has most of. */ \
+     * these; a cell takes 1 << shift bytes. */ \
     QUAD_INLINE void places_ask##F( \
             const skopt_ahead *ahead, ptrdiff_t i, const void *table, int shift, \
             quad_ids##F ids) { \
         const quad_ids##F places = ids << shift; \
-        const quad_twos##F twos = (quad_twos##F) places; \
-        *(quad_ids##F *) (ahead->place + i) = places; \
-        for (int k = 0; k < QUADS##F / 2; k++) { \
-            const uint64_t two = twos[k]; \
-            skopt_prefetch((const char *) table + (uint32_t) two); \
-            skopt_prefetch((const char *) table + (two >> 32)); \
-        } \
+        uint32_t *listed = ahead->place + i; \
+        *(quad_ids##F *) listed = places; \
+        PLACES_ASK(F, table, places, listed) \
     } \
     /* The same if all of the group's features are among the first `whole`. */ \
     QUAD_INLINE void places_list##F( \
@@ -153,7 +163,7 @@ cdef extern from *:
 cdef inline void list_all(
     const skopt_ahead* ahead, const real* table, int shift, int32_t empty
 ) noexcept nogil:
-    """Lists and asks for all of the row that is ahead."""
+    """Lists and asks for all of the row that is ahead; asks for the later row's entries."""
     if real is float:
         places_restf(ahead, 0, 0, table, shift, empty)
     else:

@@ -9,6 +9,7 @@
 from libc.stdint cimport int32_t, uint32_t
 
 # These for their declarations, which the code below needs before it.
+from skopt_est._core.memory cimport skopt_ahead
 from skopt_est._core.places cimport list_all
 from skopt_est._core.types cimport real
 
@@ -16,6 +17,13 @@ cdef extern from *:
     r"""
     #if PLAIN
     #define PLAIN_PARTS 5
+    #define PLAIN_SHIFTf 4
+    #define PLAIN_SHIFT 5
+    #if defined(__AVX512VL__)
+    #define PLAIN_ASKS_LATE 1
+    #else
+    #define PLAIN_ASKS_LATE 0
+    #endif
     #define PLAIN_ROWS(T, F) \
     /* log2(1 + D L2) of adagrad: 1 + k / q, where q divides the step (k: first eight times that). \
      * No penalty before the first gradient, nor where it is an overflow of inv_scale^2 times none \
@@ -49,15 +57,21 @@ cdef extern from *:
      * groups are under way at a time in each. Of values whole groups are read: a quad that fills \
      * one up has an inv_scale of zero. */ \
     QUAD_INLINE T plain_forward##F( \
-            const T *table, const uint32_t *places, const T *values, ptrdiff_t n, int adagrad, \
-            T now, T ridge, T eps, T *parts) { \
+            const T *table, const uint32_t *places, const T *values, ptrdiff_t n, int32_t empty, \
+            int adagrad, T now, T ridge, T eps, T *parts, const skopt_ahead *ahead) { \
         quad_vector##F sums = {0}, a, missed, *part = (quad_vector##F *) parts; \
-        ptrdiff_t i = 0; \
-        for (; i < n; i += QUADS##F, part += PLAIN_PARTS) \
+        const ptrdiff_t whole = places_whole##F(ahead); \
+        ptrdiff_t i = 0, entries = 0; \
+        for (; i < n; i += QUADS##F, entries += 64, part += PLAIN_PARTS) { \
             plain_bring##F(table, places + i, *(const quad_vector##F *) (values + i), adagrad, \
                            now, part); \
+            if (!PLAIN_ASKS_LATE) \
+                skopt_ask_entries(ahead, entries, sizeof(T)); \
+        } \
         part = (quad_vector##F *) parts; \
         for (i = 0; i < n; i += QUADS##F, part += PLAIN_PARTS) { \
+            if (!PLAIN_ASKS_LATE) \
+                places_list##F(ahead, i, whole, table, PLAIN_SHIFT##F); \
             missed = part[2]; \
             if (adagrad) \
                 missed *= plain_shrinking##F(part[3], part[4], ridge, eps); \
@@ -65,6 +79,8 @@ cdef extern from *:
             sums += part[1] * a; \
             part[0] = a; \
         } \
+        if (!PLAIN_ASKS_LATE) \
+            places_rest##F(ahead, i, entries, table, PLAIN_SHIFT##F, empty); \
         return plain_sum##F(sums); \
     } \
     /* A group's step, with this derivative of the loss. */ \
@@ -129,6 +145,7 @@ cdef extern from *:
     PLAIN_ROWS(float, f)
     PLAIN_ROWS(double, )
     #else
+    #define PLAIN_ASKS_LATE 0
     #define plain_forwardf(...) 0
     #define plain_forward(...) 0
     #define plain_backwardf(...) ((void) 0)
@@ -139,12 +156,18 @@ cdef extern from *:
     #define plain_fill(...) ((void) 0)
     #endif
     """
+    # Whether what is ahead is asked for while a step waits for its slope, not between the groups:
+    # where cells come from a second cache that has room for all. Where they come from further
+    # away, asking for all at once is more than can be on its way, and what follows waits for it.
+    const bint PLAIN_ASKS_LATE
     float plain_forwardf(
         const float* table, const uint32_t* places, const float* values, Py_ssize_t n,
-        bint adagrad, float now, float ridge, float eps, float* parts) noexcept nogil
+        int32_t empty, bint adagrad, float now, float ridge, float eps, float* parts,
+        const skopt_ahead* ahead) noexcept nogil
     double plain_forward(
         const double* table, const uint32_t* places, const double* values, Py_ssize_t n,
-        bint adagrad, double now, double ridge, double eps, double* parts) noexcept nogil
+        int32_t empty, bint adagrad, double now, double ridge, double eps, double* parts,
+        const skopt_ahead* ahead) noexcept nogil
     void plain_backwardf(
         float* table, const uint32_t* places, Py_ssize_t n, bint adagrad, float now,
         float gradient, float eta, float eps, const float* parts) noexcept nogil
@@ -166,19 +189,23 @@ cdef extern from *:
 
 
 cdef inline real forward_plain(
-    const real* table, const uint32_t* places, const real* values, Py_ssize_t n, bint adagrad,
-    real now, real ridge, real eps, real* parts,
+    const real* table, const uint32_t* places, const real* values, Py_ssize_t n, int32_t empty,
+    bint adagrad, real now, real ridge, real eps, real* parts, const skopt_ahead* ahead,
 ) noexcept nogil:
     """The sum of x w, x the values in the units of training, and w the weights after so many
-    steps; `ridge` is times the rate."""
+    steps; `ridge` is times the rate. Lists and asks for what is ahead, unless PLAIN_ASKS_LATE."""
     if real is float:
         if adagrad:
-            return plain_forwardf(table, places, values, n, True, now, ridge, eps, parts)
-        return plain_forwardf(table, places, values, n, False, now, ridge, eps, parts)
+            return plain_forwardf(table, places, values, n, empty, True, now, ridge, eps, parts,
+                                  ahead)
+        return plain_forwardf(table, places, values, n, empty, False, now, ridge, eps, parts,
+                              ahead)
     else:
         if adagrad:
-            return plain_forward(table, places, values, n, True, now, ridge, eps, parts)
-        return plain_forward(table, places, values, n, False, now, ridge, eps, parts)
+            return plain_forward(table, places, values, n, empty, True, now, ridge, eps, parts,
+                                 ahead)
+        return plain_forward(table, places, values, n, empty, False, now, ridge, eps, parts,
+                             ahead)
 
 
 cdef inline void backward_plain(

@@ -43,7 +43,7 @@ cdef extern from *:
     }
 
     /* plain_inverse: 1 / x, x from 1e-37 to 1e37. By an estimate of 14 bits and Newton's method
-     * where there is one, as a division keeps the divider, which the root needs.
+     * where there is one, as a division keeps the divider, which roots need; so is 1 / sqrt(G).
      * plain_size: 1 / (sqrt(G) + eps), or 0 if nothing was summed, or too much. */
     #define PLAIN_LARGEf 1e37f
     #define PLAIN_LARGE 1e300
@@ -54,8 +54,18 @@ cdef extern from *:
             y, _mm256_fnmadd_ps((__m256) x, y, _mm256_set1_ps(1)), y);
     }
     QUAD_INLINE quad_vectorf plain_sizef(quad_vectorf G, float eps) {
-        const __m256 x = (__m256) (plain_rootf(G) + eps), zero = _mm256_setzero_ps();
-        const __mmask8 some = _mm256_cmp_ps_mask((__m256) G, zero, _CMP_NEQ_UQ);
+        const __m256 one = _mm256_set1_ps(1), r = _mm256_rsqrt14_ps((__m256) G);
+        const __m256 y = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_set1_ps(0.5f), r), _mm256_fnmadd_ps(
+            _mm256_mul_ps((__m256) G, r), r, one), r);
+        const __m256 z = _mm256_mul_ps(_mm256_set1_ps(eps), y), zero = _mm256_setzero_ps();
+        __m256 x;
+        __mmask8 some;
+        /* y / (1 + z) to the rounding of y; y is NaN of zero and infinity */
+        if (__builtin_expect(
+                _mm256_cmp_ps_mask(z, _mm256_set1_ps(1.5e-4f), _CMP_LT_OQ) == (1 << QUADSf) - 1, 1))
+            return (quad_vectorf) _mm256_fnmadd_ps(z, y, y);
+        x = (__m256) (plain_rootf(G) + eps);
+        some = _mm256_cmp_ps_mask((__m256) G, zero, _CMP_NEQ_UQ);
         return (quad_vectorf) _mm256_maskz_mov_ps(
             _mm256_mask_cmp_ps_mask(some, x, _mm256_set1_ps(PLAIN_LARGEf), _CMP_NGE_UQ),
             (__m256) plain_inversef((quad_vectorf) x));

@@ -8,8 +8,6 @@ cdef enum:
     FEW_WEIGHTS = 1 << 13
     WHOLE_TILES = 84        # a multiple of the rows of a tile, whichever the vector unit
 
-cdef char INT64 = ord(np.dtype(np.int64).char)
-
 
 def predict(X, coefs, intercepts, activations, bint finite_only=False, result=None):
     """Raw predictions, (n, outputs), in blocks of rows that stay in cache.
@@ -18,7 +16,7 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False, result=No
     ----------
     X : ndarray (n, d), C order, or canonical csr_matrix with int32 indices, float32 or float64; or
         what has a csr_matrix's data, indices, indptr, shape and dtype
-    coefs, intercepts : lists of C-ordered arrays of X's dtype, one a layer
+    coefs, intercepts : lists of C-ordered arrays of X's dtype, one a layer; no intercepts: None
     activations : codes, one a hidden layer
     finite_only : return None if the numbers of some block of X don't have a finite sum, or, of a
         single layer with one output, the predictions
@@ -31,15 +29,16 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False, result=No
     cdef Rows source
     cdef Layer* layers
     cdef char* place
-    cdef char kind
-    cdef Seen x = _seen(X), W, b, filled
+    cdef Kind kind
+    cdef Seen x, W, b, filled
     # lists are read without bounds checks
     if len(intercepts) != n_layers or len(activations) != n_layers - 1:
         raise ValueError(
             f"{n_layers} arrays of weights need as many of intercepts, got {len(intercepts)}, and "
             f"{n_layers - 1} activations, got {len(activations)}")
     source.shift = source.inv_scale = NULL
-    if x.ndim == 2 and _is_real(x.kind):
+    _look(&x, X)
+    if x.ndim == 2 and x.kind in (FLOAT, DOUBLE):
         source.n, source.d, source.values = x.rows, x.columns, x.place
         source.indices = NULL
         source.indptr = NULL
@@ -47,21 +46,22 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False, result=No
     else:
         indptr = None if isinstance(X, np.ndarray) else X.indptr.astype(np.int64, copy=False)
         _set_rows(&source, X, indptr)
-        kind = ord(X.dtype.char)
+        kind = _kind(ord(X.dtype.char), X.dtype.itemsize)
     itemsize = sizeof(float) if kind == FLOAT else sizeof(double)
     n, d = source.n, source.d
     shelf = PyByteArray_FromStringAndSize(NULL, n_layers * <Py_ssize_t> sizeof(Layer))
     layers = <Layer*> PyByteArray_AS_STRING(shelf)
     memset(layers, 0, n_layers * sizeof(Layer))
     for level in range(n_layers):
-        W = _seen(coefs[level])
+        _look(&W, coefs[level])
         if W.kind != kind or W.ndim != 2 or W.rows != d or W.columns < 1:
             raise ValueError(
-                f"layer {level} must have a C-ordered {X.dtype} array of {d} rows, not empty")
+                f"layer {level} must have a C-ordered, aligned {X.dtype} array of {d} rows, not "
+                "empty")
         d = W.columns
         layers[level].n_in, layers[level].n_out, layers[level].W = W.rows, d, W.place
         if intercepts[level] is not None:
-            b = _seen(intercepts[level])
+            _look(&b, intercepts[level])
             if b.kind != kind or b.ndim != 1 or b.rows != d:
                 raise ValueError(f"the intercepts of layer {level} must be a contiguous, aligned "
                                  f"{X.dtype} array of shape ({d},)")
@@ -73,7 +73,7 @@ def predict(X, coefs, intercepts, activations, bint finite_only=False, result=No
             widest = max(widest, layers[level].n_out)
     if result is None:
         result = np.empty((n, d), X.dtype)
-    filled = _seen(result, True)
+    _look(&filled, result, True)
     signs = d == 1 and filled.kind == INT64
     if filled.ndim != 2 or filled.rows != n or filled.columns != d or not (
             signs or filled.kind == kind):
