@@ -76,8 +76,7 @@ cdef int _cells_epoch(
             if model._ridge_of is not data:
                 model.ridge, model._ridge_of = _ridge(l2, inv_scale, d), data
         cells.ridge = model.ridge
-        # What plain.pxd makes an estimate of the reciprocal of is in the range of numbers.
-        cells.plain = cells.ridge >= 0 and h.epsilon < 1e30
+        cells.plain = cells.ridge >= 0
     # as absent.pxd: near 1 the moves' geometric sum has no closed form
     cells.plain_adam = (
         plain and h.code == ADAM and steps.ratio > 0 and steps.ratio <= 0.999

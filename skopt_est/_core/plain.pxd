@@ -1,7 +1,8 @@
 # One step of sgd without momentum or of adagrad on a CSR row, at a constant rate and without L1.
 #
 # A feature is one quad (quads.pxd): its weight, the step at which it was last seen, inv_scale, and
-# sgd's log2(1 + rate L2) or adagrad's sum of squares; then L2 is `ridge` times inv_scale squared.
+# sgd's log2(1 + rate L2) or adagrad's sum of squares (sums.pxd); then L2 is `ridge` times inv_scale
+# squared.
 # The penalty's step of a feature's own update waits for the next time that it is seen: k steps
 # shrink its weight by (1 + D L2)^-k, D the step size after the last update.
 #
@@ -11,11 +12,12 @@ from libc.stdint cimport int32_t, uint32_t
 # These for their declarations, which the code below needs before it.
 from skopt_est._core.memory cimport skopt_ahead
 from skopt_est._core.places cimport list_all
+from skopt_est._core.sums cimport SUMS_READY
 from skopt_est._core.types cimport real
 
 cdef extern from *:
     r"""
-    #if PLAIN
+    #if SUMS_READY
     #define PLAIN_PARTS 5
     #define PLAIN_SHIFTf 4
     #define PLAIN_SHIFT 5
@@ -25,19 +27,6 @@ cdef extern from *:
     #define PLAIN_ASKS_LATE 0
     #endif
     #define PLAIN_ROWS(T, F) \
-    /* log2(1 + D L2) of adagrad: 1 + k / q, where q divides the step (k: first eight times that). \
-     * No penalty before the first gradient, nor where it is an overflow of inv_scale^2 times none \
-     * or over another. */ \
-    QUAD_INLINE quad_vector##F plain_shrinking##F( \
-            quad_vector##F inv_scale, quad_vector##F G, T ridge, T eps) { \
-        quad_vector##F root = plain_root##F(G), k = 8 * ridge * (inv_scale * inv_scale), q, x; \
-        quad_bits##F summed; \
-        if (__builtin_expect(PLAIN_WITHIN##F(k, root), 1)) \
-            return plain_short##F(k * plain_inverse##F((k + 16 * eps) + 16 * root)); \
-        k *= (T) 0.125, q = root + eps, x = k / q; \
-        summed = (quad_bits##F) (G != 0) & (quad_bits##F) (x == x); \
-        return PLAIN_KEEP(F, plain_log2p##F(x, k, k + (q + q)), summed); \
-    } \
     /* A group's quads, with its values in the units of training, and the steps that it missed, \
      * less than none; sgd's times what they shrink by. */ \
     QUAD_INLINE void plain_bring##F( \
@@ -74,7 +63,7 @@ cdef extern from *:
                 places_list##F(ahead, i, whole, table, PLAIN_SHIFT##F); \
             missed = part[2]; \
             if (adagrad) \
-                missed *= plain_shrinking##F(part[3], part[4], ridge, eps); \
+                missed *= sums_shrinking##F(ridge * (part[3] * part[3]), part[4], eps); \
             a = part[0] * plain_exp2##F(missed); \
             sums += part[1] * a; \
             part[0] = a; \
@@ -87,13 +76,13 @@ cdef extern from *:
     QUAD_INLINE void plain_step##F( \
             T *table, const uint32_t *places, int adagrad, quad_vector##F now, T gradient, T eta, \
             T eps, const quad_vector##F *part) { \
-        quad_vector##F g = part[1] * gradient, e; \
+        const quad_vector##F full = part[1] * (eta * gradient); \
+        quad_vector##F e, length; \
         if (adagrad) { \
-            e = part[4] + g * g; \
-            places_store##F(table, places, 0, part[0] - eta * plain_size##F(e, eps) * g, now, \
-                            part[3], e); \
+            e = sums_grown##F(part[4], part[1], gradient, eps, &length); \
+            places_store##F(table, places, 0, part[0] - length * full, now, part[3], e); \
         } else { \
-            places_store_two##F(table, places, part[0] - g, now); \
+            places_store_two##F(table, places, part[0] - full, now); \
         } \
     } \
     QUAD_INLINE void plain_backward##F( \
@@ -102,8 +91,6 @@ cdef extern from *:
         const quad_vector##F *part = (const quad_vector##F *) parts; \
         quad_vector##F seen = {0}; \
         seen += now; \
-        if (!adagrad) \
-            gradient *= eta; \
         for (ptrdiff_t i = 0; i < n; i += QUADS##F, part += PLAIN_PARTS) \
             plain_step##F(table, places + i, adagrad, seen, gradient, eta, eps, part); \
     } \
@@ -120,7 +107,9 @@ cdef extern from *:
             e = plain_some##F(fourth + first, n); \
             if (inv_scale) \
                 c = plain_some##F(inv_scale + first, n); \
-            if (!adagrad) \
+            if (adagrad) \
+                e = sums_root##F(e); \
+            else \
                 e = plain_log2p##F(rate * e, rate * e, rate * e + 2); \
             places_fill##F(table + 4 * first, a, b, c, e); \
         } \
@@ -133,13 +122,13 @@ cdef extern from *:
             int32_t n = d - first < QUADS##F ? (int32_t) (d - first) : QUADS##F; \
             places_read##F(table + 4 * first, &a, &b, &c, &e); \
             if (adagrad) \
-                c = plain_shrinking##F(c, e, ridge, eps); \
+                c = sums_shrinking##F(ridge * (c * c), e, eps); \
             else \
                 c = e; \
             a *= plain_exp2##F((b - now) * c); \
             plain_put##F(w + first, n, a); \
             if (adagrad) \
-                plain_put##F(G + first, n, e); \
+                plain_put##F(G + first, n, sums_of##F(e)); \
         } \
     }
     PLAIN_ROWS(float, f)

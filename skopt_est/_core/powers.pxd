@@ -42,45 +42,6 @@ cdef extern from *:
     #endif
     }
 
-    /* plain_inverse: 1 / x, x from 1e-37 to 1e37. By an estimate of 14 bits and Newton's method
-     * where there is one, as a division keeps the divider, which roots need; so is 1 / sqrt(G).
-     * plain_size: 1 / (sqrt(G) + eps), or 0 if nothing was summed, or too much. */
-    #define PLAIN_LARGEf 1e37f
-    #define PLAIN_LARGE 1e300
-    #if defined(__AVX512VL__)
-    QUAD_INLINE quad_vectorf plain_inversef(quad_vectorf x) {
-        const __m256 y = _mm256_rcp14_ps((__m256) x);
-        return (quad_vectorf) _mm256_fmadd_ps(
-            y, _mm256_fnmadd_ps((__m256) x, y, _mm256_set1_ps(1)), y);
-    }
-    QUAD_INLINE quad_vectorf plain_sizef(quad_vectorf G, float eps) {
-        const __m256 one = _mm256_set1_ps(1), r = _mm256_rsqrt14_ps((__m256) G);
-        const __m256 y = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_set1_ps(0.5f), r), _mm256_fnmadd_ps(
-            _mm256_mul_ps((__m256) G, r), r, one), r);
-        const __m256 z = _mm256_mul_ps(_mm256_set1_ps(eps), y), zero = _mm256_setzero_ps();
-        __m256 x;
-        __mmask8 some;
-        /* y / (1 + z) to the rounding of y; y is NaN of zero and infinity */
-        if (__builtin_expect(
-                _mm256_cmp_ps_mask(z, _mm256_set1_ps(1.5e-4f), _CMP_LT_OQ) == (1 << QUADSf) - 1, 1))
-            return (quad_vectorf) _mm256_fnmadd_ps(z, y, y);
-        x = (__m256) (plain_rootf(G) + eps);
-        some = _mm256_cmp_ps_mask((__m256) G, zero, _CMP_NEQ_UQ);
-        return (quad_vectorf) _mm256_maskz_mov_ps(
-            _mm256_mask_cmp_ps_mask(some, x, _mm256_set1_ps(PLAIN_LARGEf), _CMP_NGE_UQ),
-            (__m256) plain_inversef((quad_vectorf) x));
-    }
-    #else
-    QUAD_INLINE quad_vectorf plain_inversef(quad_vectorf x) { return 1 / x; }
-    QUAD_INLINE quad_vectorf plain_sizef(quad_vectorf G, float eps) {
-        return (quad_vectorf) ((quad_bitsf) (1 / (plain_rootf(G) + eps)) & (quad_bitsf) (G != 0));
-    }
-    #endif
-    QUAD_INLINE quad_vector plain_inverse(quad_vector x) { return 1 / x; }
-    QUAD_INLINE quad_vector plain_size(quad_vector G, double eps) {
-        return (quad_vector) ((quad_bits) (1 / (plain_root(G) + eps)) & (quad_bits) (G != 0));
-    }
-
     /* The lanes that are set, as bits: what only few groups need is left out in others. */
     #if defined(__AVX__)
     #define PLAIN_LANES_OFf(lanes) _mm256_movemask_ps((__m256) (lanes))
@@ -100,17 +61,17 @@ cdef extern from *:
     }
     #endif
 
-    /* Whether low < x < PLAIN_LARGE in all lanes. */
+    /* Whether a < b and c < d in all lanes. */
     #if defined(__AVX512VL__)
-    #define PLAIN_WITHINf(low, x) (_mm256_mask_cmp_ps_mask( \
-        _mm256_cmp_ps_mask((__m256) (low), (__m256) (x), _CMP_LT_OQ), \
-        (__m256) (x), _mm256_set1_ps(PLAIN_LARGEf), _CMP_LT_OQ) == (1 << QUADSf) - 1)
+    #define PLAIN_BELOWf(a, b, c, d) (_mm256_mask_cmp_ps_mask( \
+        _mm256_cmp_ps_mask((__m256) (a), (__m256) (b), _CMP_LT_OQ), \
+        (__m256) (c), (__m256) (d), _CMP_LT_OQ) == (1 << QUADSf) - 1)
     #else
-    #define PLAIN_WITHINf(low, x) (PLAIN_LANES_OFf( \
-        (quad_bitsf) ((low) < (x)) & (quad_bitsf) ((x) < PLAIN_LARGEf)) == (1 << QUADSf) - 1)
+    #define PLAIN_BELOWf(a, b, c, d) (PLAIN_LANES_OFf( \
+        (quad_bitsf) ((a) < (b)) & (quad_bitsf) ((c) < (d))) == (1 << QUADSf) - 1)
     #endif
-    #define PLAIN_WITHIN(low, x) (PLAIN_LANES_OF( \
-        (quad_bits) ((low) < (x)) & (quad_bits) ((x) < PLAIN_LARGE)) == (1 << QUADS) - 1)
+    #define PLAIN_BELOW(a, b, c, d) (PLAIN_LANES_OF( \
+        (quad_bits) ((a) < (b)) & (quad_bits) ((c) < (d))) == (1 << QUADS) - 1)
 
     /* plain_exp2: 2^x for x <= 0, to the rounding of x; NaN of a NaN; something for x > 0. It is 0
      *     below -56 (-500), after which next to nothing is left of a weight: so that few products
@@ -120,7 +81,7 @@ cdef extern from *:
      *     infinity, so that no steps of it are none. By the series of the inverse hyperbolic
      *     tangent of above / below; where x > 1, log2(2^k m) = k + log2(m) with 1 <= m < 2: 2^23
      *     (2^52) and k in the bits below make a number.
-     * plain_series: that series of above / below; plain_short: the same for x < 1/8. */
+     * plain_series: that series of above / below. */
     #define PLAIN_KEEP(F, x, mask) ((quad_vector##F) ((quad_bits##F) (x) & (mask)))
     #define PLAIN_DIGITSf 0x4B000000
     #define PLAIN_DIGITS 0x4330000000000000
@@ -153,8 +114,10 @@ cdef extern from *:
     #define PLAIN_TAILf(z) (0.961793026f + (z) * (0.577391807f + (z) * (0.403928859f \
         + (z) * 0.404378809f)))
     #define PLAIN_TAIL(z) (plain_atanh_tail(z) * VM_LOG2E)
-    #define PLAIN_SHORT_TAILf(z) (0.961796694f + (z) * 0.57707802f)
-    #define PLAIN_SHORT_TAIL(z) PLAIN_TAIL(z)
+    /* log2(1 + x) for 0 <= x < 1/16; in single precision by a minimax fit of our own, to 2^-25.4. */
+    #define PLAIN_SHORTf(x) ((x) * ((1.44269455f - 0.72133166f * (x)) \
+        + (x) * (x) * (0.479616523f - 0.32707422f * (x))))
+    #define PLAIN_SHORT(x) plain_series((x) / ((x) + 2))
     /* PLAIN_REST: x less the nearest whole number. PLAIN_POWER: series 2^(x - r), r that rest; 0
      * where x is too small. vscalef floors, which leaves x - r as it is. */
     #if defined(__AVX512DQ__) && defined(__AVX512VL__)
@@ -185,9 +148,6 @@ cdef extern from *:
     QUAD_INLINE quad_vector##F plain_series##F(quad_vector##F s) { \
         quad_vector##F z = s * s; \
         return s * (2 * VM_LOG2E##F + z * PLAIN_TAIL##F(z)); \
-    } \
-    QUAD_INLINE quad_vector##F plain_short##F(quad_vector##F s) { \
-        return s * (2 * VM_LOG2E##F + s * s * PLAIN_SHORT_TAIL##F(s * s)); \
     } \
     QUAD_INLINE quad_vector##F plain_log2p##F( \
             quad_vector##F x, quad_vector##F above, quad_vector##F below) { \

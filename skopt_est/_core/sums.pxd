@@ -1,0 +1,79 @@
+# Sums of squares as adagrad's cells hold them: by the inverse root r = 1 / sqrt(G), 0 where nothing
+# was summed, -0 where more than there are numbers for. G + g^2 is r / sqrt(1 + (r g)^2), and a step
+# is long 1 / (1 / r + eps) = r / (1 + eps r): a row's forward pass, which wants the length for the
+# penalty, and its backward pass share one root, and neither divides.
+
+# This for its declarations, which the code below needs before it.
+from skopt_est._core.powers cimport PLAIN
+
+cdef extern from *:
+    r"""
+    #if PLAIN
+    /* Below it r (1 - eps r) is the step's length to rounding, eps r given. */
+    #define SUMS_SLIGHTf 1.5e-4f
+    #define SUMS_SLIGHT 5e-9
+
+    /* sums_estimate: 1 / sqrt(x), x >= 1, to 11 bits or more. */
+    #if defined(__AVX512VL__)
+    #define sums_estimatef(x) (quad_vectorf) _mm256_rsqrt14_ps((__m256) (x))
+    #elif defined(__AVX__)
+    #define sums_estimatef(x) (quad_vectorf) _mm256_rsqrt_ps((__m256) (x))
+    #else
+    #define sums_estimatef(x) (1 / plain_rootf(x))
+    #endif
+    #define sums_estimate(x) (1 / plain_root(x))
+
+    #define SUMS(T, F) \
+    /* G of r, and r of G. */ \
+    QUAD_INLINE quad_vector##F sums_of##F(quad_vector##F r) { \
+        const quad_vector##F root = 1 / r; \
+        return PLAIN_KEEP(F, root * root, (quad_bits##F) r != 0); \
+    } \
+    QUAD_INLINE quad_vector##F sums_root##F(quad_vector##F G) { \
+        const quad_vector##F none = {0}, r = 1 / plain_root##F(G); \
+        const quad_bits##F summed = (quad_bits##F) (G != 0); \
+        return (quad_vector##F) (((quad_bits##F) r & summed) \
+            | ((quad_bits##F) -none & (quad_bits##F) (r == 0) & summed)); \
+    } \
+    /* r / sqrt(x), x >= 1; NaN of infinite x. A step of third order makes the estimate exact: one \
+     * of second order would leave r too small, and a root alone, which near 1 has half \
+     * the digits of its inverse, would lose small gradients; both add up. */ \
+    QUAD_INLINE quad_vector##F sums_over_root##F(quad_vector##F r, quad_vector##F x) { \
+        const quad_vector##F y = sums_estimate##F(x), h = 1 - x * y * y; \
+        return r * (y + y * h * ((T) 0.5 + (T) 0.375 * h)); \
+    } \
+    /* r with this gradient g = x slope, too, and the length of the step. */ \
+    QUAD_INLINE quad_vector##F sums_grown##F( \
+            quad_vector##F r, quad_vector##F x, T slope, T eps, quad_vector##F *length) { \
+        const quad_vector##F none = {0}, t = r * x * slope, grown = sums_over_root##F(r, 1 + t * t); \
+        const quad_vector##F z = eps * grown, g = x * slope; \
+        quad_vector##F G; \
+        *length = grown - z * grown; \
+        if (__builtin_expect(PLAIN_BELOW##F(none, grown, z, none + SUMS_SLIGHT##F), 1)) \
+            return grown; \
+        G = sums_of##F(r) + g * g; \
+        *length = PLAIN_KEEP(F, 1 / (plain_root##F(G) + eps), (quad_bits##F) (G != 0)); \
+        return sums_root##F(G); \
+    } \
+    /* log2(1 + k / (1 / r + eps)), what a penalty k times the step's length takes in a step; none \
+     * before the first gradient, nor where it is an overflow times none or over another. */ \
+    QUAD_INLINE quad_vector##F sums_shrinking##F(quad_vector##F k, quad_vector##F r, T eps) { \
+        const quad_vector##F none = {0}, z = eps * r; \
+        quad_vector##F x = k * (r - z * r), q; \
+        if (__builtin_expect(PLAIN_BELOW##F( \
+                x, none + (T) (1.0 / 16), z, none + SUMS_SLIGHT##F), 1)) \
+            return PLAIN_SHORT##F(x); \
+        if (PLAIN_BELOW##F(x, none + (T) 1e30, z, none + SUMS_SLIGHT##F)) \
+            return plain_log2p##F(x, x, x + 2); \
+        q = 1 / r + eps, x = k / q; \
+        return PLAIN_KEEP(F, plain_log2p##F(x, k, k + (q + q)), \
+                          (quad_bits##F) (r != 0) & (quad_bits##F) (x == x)); \
+    }
+    SUMS(float, f)
+    SUMS(double, )
+    #define SUMS_READY 1
+    #else
+    #define SUMS_READY 0
+    #endif
+    """
+    const bint SUMS_READY

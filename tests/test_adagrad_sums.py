@@ -1,0 +1,114 @@
+"""adagrad's sums of squares on CSR rows, which a step holds by their inverse roots: against its
+equations in double precision, dense, in NumPy."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from skopt_est._core import engine
+from skopt_est.solvers import SOLVERS
+
+ETA = 1e-3
+
+
+def trained(X, y, w, G, l2, epsilon, dtype, epochs=1):
+    """Weights and sums after steps of one row each, in the rows' order."""
+    n, d = X.shape
+    data = engine.Data(
+        sparse.csr_matrix(X.astype(dtype)),
+        y[:, None].astype(dtype),
+        engine.LOSS_CODES["squared_error"],
+    )
+    network = engine.Network((d, 1), fit_intercept=False)
+    rule = SOLVERS["adagrad"](epsilon=epsilon)
+    theta, slots = (np.zeros(network.size, dtype) for _ in range(2))
+    theta[:d], slots[:d] = w, G
+    penalties = np.zeros(d, dtype), l2.astype(dtype)
+    model = engine.Model(theta, slots[None], network, *penalties, rule.hyper())
+    scratch, order = engine.Scratch(data, network), np.arange(n, dtype=np.int32)
+    numbers = rule.coefficients(np.arange(1), np.array([ETA]), np.zeros(1))
+    for _ in range(epochs):
+        engine.run_epoch(data, model, scratch, order, 1, numbers, by_feature=True)
+    return theta[:d].astype(np.float64), slots[:d].astype(np.float64)
+
+
+def expected(X, y, w, G, l2, epsilon, epochs=1):
+    """Both, and how far each weight went in all."""
+    w, G, way = w.copy(), G.copy(), np.abs(w)
+    for x, target in zip(np.tile(X, (epochs, 1)), np.tile(y, epochs), strict=True):
+        g = (x @ w - target) * x
+        G += g**2
+        D = np.divide(ETA, np.sqrt(G) + epsilon, out=np.zeros_like(G), where=G != 0)
+        w = (w - D * g) / (1 + D * l2)
+        way += np.abs(D * g)
+    return w, G, way
+
+
+def close(found, right, rtol):
+    (w, G), (exact, exact_G, way) = found, right
+    np.testing.assert_allclose(G, exact_G, rtol=rtol)
+    assert (np.abs(w - exact) <= rtol * way).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("epsilon", [0.0, 1e-12, 1e-8, 1e-3, 1.0])
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("strength", [0.0, 1e-3, 10.0, 1e4])
+def test_gradients_and_sums_of_any_size(strength, begun, epsilon, dtype):
+    rng = np.random.default_rng(0)
+    d = 40
+    size = 10.0 ** np.linspace(-15, 15, d)
+    X = rng.choice([-1, 1], (30, d)) * (rng.random((30, d)) < 0.3) * size
+    X[:, 17] = 0
+    w, y = np.zeros(d), rng.choice([-1.0, 1.0], 30)
+    G = rng.permutation(size) ** 2 if begun else np.zeros(d)
+    # one strength in the data's units, and weights that the predictions hardly depend on
+    l2 = np.full(d, strength)
+    y *= 1e12
+    X[:, 20:] *= 1e-12
+    rtol = 2e-5 if dtype == np.float32 else 1e-12
+    close(trained(X, y, w, G, l2, epsilon, dtype), expected(X, y, w, G, l2, epsilon), rtol)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_of_absent_features_stay_what_they_are(dtype):
+    most = float(np.finfo(dtype).max)
+    G = np.array([0, np.finfo(dtype).tiny, 1e-30, 1e-8, 1, 3, 1e30, most / 2, np.inf])
+    d = len(G)
+    X = np.zeros((4, d + 1))
+    X[:, d] = 1
+    w, l2 = np.ones(d + 1), np.zeros(d + 1)
+    found_w, found = trained(X, np.ones(4), w, np.append(G, 1.0), l2, 1e-8, dtype, epochs=20)
+    np.testing.assert_array_equal(found_w, w)
+    np.testing.assert_allclose(found[:d], G, rtol=2e-5 if dtype == np.float32 else 1e-13)
+    assert found[0] == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("before", [0.0, 1.0, np.inf])
+def test_a_sum_that_overflows_is_infinite_and_moves_nothing(before, dtype):
+    X = np.full((3, 9), 1e25 if dtype == np.float32 else 1e200)
+    X[:, 3] = 1e-3 / X[0, 0]
+    w, G = np.zeros(9), np.full(9, before)
+    found, sums = trained(X, np.ones(3), w, G, np.ones(9), 1e-8, dtype)
+    assert np.isinf(np.delete(sums, 3)).all()
+    assert np.isfinite(sums[3]) == np.isfinite(before)
+    np.testing.assert_array_equal(np.delete(found, 3), 0)
+
+
+def test_a_gradient_that_is_no_number_shows():
+    for bad in (np.nan, np.inf):
+        w, sums = trained(
+            np.eye(3), np.array([1, bad, 1]), np.zeros(3), np.zeros(3), np.ones(3), 1e-8, np.float32
+        )
+        assert not np.isfinite(sums[1])
+        assert np.isfinite(sums[[0, 2]]).all() and np.isfinite(w[[0, 2]]).all()
+
+
+@pytest.mark.parametrize("dtype, rtol", [(np.float32, 1e-3), (np.float64, 1e-12)])
+def test_roundings_of_many_steps_stay_small(dtype, rtol):
+    """200,000 steps: a sum in single precision is off by a like amount."""
+    X, y = np.ones((20_000, 1)), np.random.default_rng(0).normal(size=20_000)
+    start = np.zeros(1), np.zeros(1)
+    found = trained(X, y, *start, np.zeros(1), 1e-8, dtype, epochs=10)
+    close(found, expected(X, y, *start, np.zeros(1), 1e-8, epochs=10), rtol)
