@@ -85,6 +85,18 @@ def test_sums_of_absent_features_stay_what_they_are(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradients_of_zero_leave_sums_what_they_are(dtype):
+    G = np.random.default_rng(0).lognormal(0, 5, 64)
+    start = np.zeros(64), G
+    once, often = (
+        trained(np.ones((n, 64)), np.zeros(n), *start, np.ones(64), 1e-8, dtype)[1]
+        for n in (2, 10_000)
+    )
+    np.testing.assert_array_equal(once, often)
+    np.testing.assert_allclose(once, G, rtol=1e-6 if dtype == np.float32 else 1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("before", [0.0, 1.0, np.inf])
 def test_a_sum_that_overflows_is_infinite_and_moves_nothing(before, dtype):
     X = np.full((3, 9), 1e25 if dtype == np.float32 else 1e200)

@@ -114,7 +114,7 @@ cdef extern from *:
     #define PLAIN_TAILf(z) (0.961793026f + (z) * (0.577391807f + (z) * (0.403928859f \
         + (z) * 0.404378809f)))
     #define PLAIN_TAIL(z) (plain_atanh_tail(z) * VM_LOG2E)
-    /* log2(1 + x) for 0 <= x < 1/16; in single precision by a minimax fit of our own, to 2^-25.4. */
+    /* log2(1 + x) for 0 <= x < 1/16; in single precision by a minimax fit of our own: to 2^-25. */
     #define PLAIN_SHORTf(x) ((x) * ((1.44269455f - 0.72133166f * (x)) \
         + (x) * (x) * (0.479616523f - 0.32707422f * (x))))
     #define PLAIN_SHORT(x) plain_series((x) / ((x) + 2))

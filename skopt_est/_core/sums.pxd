@@ -1,7 +1,7 @@
 # Sums of squares as adagrad's cells hold them: by the inverse root r = 1 / sqrt(G), 0 where nothing
 # was summed, -0 where more than there are numbers for. G + g^2 is r / sqrt(1 + (r g)^2), and a step
 # is long 1 / (1 / r + eps) = r / (1 + eps r): a row's forward pass, which wants the length for the
-# penalty, and its backward pass share one root, and neither divides.
+# penalty, needs neither root nor quotient, its backward pass one inverse root.
 
 # This for its declarations, which the code below needs before it.
 from skopt_est._core.powers cimport PLAIN
@@ -36,8 +36,8 @@ cdef extern from *:
             | ((quad_bits##F) -none & (quad_bits##F) (r == 0) & summed)); \
     } \
     /* r / sqrt(x), x >= 1; NaN of infinite x. A step of third order makes the estimate exact: one \
-     * of second order would leave r too small, and a root alone, which near 1 has half \
-     * the digits of its inverse, would lose small gradients; both add up. */ \
+     * of second order would leave r too small, and a root alone, which near 1 has half the digits \
+     * of its inverse, would lose small gradients; both add up. */ \
     QUAD_INLINE quad_vector##F sums_over_root##F(quad_vector##F r, quad_vector##F x) { \
         const quad_vector##F y = sums_estimate##F(x), h = 1 - x * y * y; \
         return r * (y + y * h * ((T) 0.5 + (T) 0.375 * h)); \
@@ -45,8 +45,8 @@ cdef extern from *:
     /* r with this gradient g = x slope, too, and the length of the step. */ \
     QUAD_INLINE quad_vector##F sums_grown##F( \
             quad_vector##F r, quad_vector##F x, T slope, T eps, quad_vector##F *length) { \
-        const quad_vector##F none = {0}, t = r * x * slope, grown = sums_over_root##F(r, 1 + t * t); \
-        const quad_vector##F z = eps * grown, g = x * slope; \
+        const quad_vector##F none = {0}, g = x * slope, t = r * x * slope; \
+        const quad_vector##F grown = sums_over_root##F(r, 1 + t * t), z = eps * grown; \
         quad_vector##F G; \
         *length = grown - z * grown; \
         if (__builtin_expect(PLAIN_BELOW##F(none, grown, z, none + SUMS_SLIGHT##F), 1)) \
