@@ -1,8 +1,8 @@
 # One step of sgd without momentum or of adagrad on a CSR row, at a constant rate and without L1.
 #
 # A feature is one quad (quads.pxd): its weight, the step at which it was last seen, inv_scale, and
-# sgd's log2(1 + rate L2) or adagrad's sum of squares (sums.pxd); then L2 is `ridge` times inv_scale
-# squared.
+# sgd's log2(1 + rate L2) or the inverse root of adagrad's sum of squares (sums.pxd); then L2 is
+# `ridge` times inv_scale squared.
 # The penalty's step of a feature's own update waits for the next time that it is seen: k steps
 # shrink its weight by (1 + D L2)^-k, D the step size after the last update.
 #

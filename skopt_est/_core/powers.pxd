@@ -115,7 +115,7 @@ cdef extern from *:
         + (z) * 0.404378809f)))
     #define PLAIN_TAIL(z) (plain_atanh_tail(z) * VM_LOG2E)
     /* log2(1 + x) for 0 <= x < 1/16; in single precision by a minimax fit of our own: to 2^-25. */
-    #define PLAIN_SHORTf(x) ((x) * ((1.44269455f - 0.72133166f * (x)) \
+    #define PLAIN_SHORTf(x) ((x) * ((1.44269502f - 0.72133166f * (x)) \
         + (x) * (x) * (0.479616523f - 0.32707422f * (x))))
     #define PLAIN_SHORT(x) plain_series((x) / ((x) + 2))
     /* PLAIN_REST: x less the nearest whole number. PLAIN_POWER: series 2^(x - r), r that rest; 0

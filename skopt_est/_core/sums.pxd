@@ -1,7 +1,8 @@
 # Sums of squares as adagrad's cells hold them: by the inverse root r = 1 / sqrt(G), 0 where nothing
 # was summed, -0 where more than there are numbers for. G + g^2 is r / sqrt(1 + (r g)^2), and a step
-# is long 1 / (1 / r + eps) = r / (1 + eps r): a row's forward pass, which wants the length for the
-# penalty, needs neither root nor quotient, its backward pass one inverse root.
+# is long 1 / (1 / r + eps) = r / (1 + eps r). So a row's forward pass, which wants the length for
+# the penalty, has no root and, in single precision as a rule, no quotient; its backward pass has
+# one inverse root.
 
 # This for its declarations, which the code below needs before it.
 from skopt_est._core.powers cimport PLAIN
@@ -12,6 +13,9 @@ cdef extern from *:
     /* Below it r (1 - eps r) is the step's length to rounding, eps r given. */
     #define SUMS_SLIGHTf 1.5e-4f
     #define SUMS_SLIGHT 5e-9
+    /* Above it 1 / r^2 is a number. */
+    #define SUMS_LEASTf 5.5e-20f
+    #define SUMS_LEAST 7.6e-155
 
     /* sums_estimate: 1 / sqrt(x), x >= 1, to 11 bits or more. */
     #if defined(__AVX512VL__)
@@ -27,17 +31,18 @@ cdef extern from *:
     /* G of r, and r of G. */ \
     QUAD_INLINE quad_vector##F sums_of##F(quad_vector##F r) { \
         const quad_vector##F root = 1 / r; \
-        return PLAIN_KEEP(F, root * root, (quad_bits##F) r != 0); \
+        return PLAIN_KEEP(F, root * root, (quad_bits##F) ((quad_bits##F) r != 0)); \
     } \
     QUAD_INLINE quad_vector##F sums_root##F(quad_vector##F G) { \
-        const quad_vector##F none = {0}, r = 1 / plain_root##F(G); \
-        const quad_bits##F summed = (quad_bits##F) (G != 0); \
-        return (quad_vector##F) (((quad_bits##F) r & summed) \
-            | ((quad_bits##F) -none & (quad_bits##F) (r == 0) & summed)); \
+        const quad_vector##F r = 1 / plain_root##F(G); \
+        const quad_words##F summed = (quad_words##F) (G != 0), full = (quad_words##F) (r == 0); \
+        /* the sign as a bit: signs of zeros are of no account to the compiler */ \
+        return (quad_vector##F) (summed & ( \
+            (quad_words##F) r | (full & ~(~(quad_words##F) {0} >> 1)))); \
     } \
-    /* r / sqrt(x), x >= 1; NaN of infinite x. A step of third order makes the estimate exact: one \
-     * of second order would leave r too small, and a root alone, which near 1 has half the digits \
-     * of its inverse, would lose small gradients; both add up. */ \
+    /* r / sqrt(x), x >= 1; NaN of infinite x. A step of third order takes the estimate to \
+     * rounding: one of second order would leave r too small, and a root alone, which near 1 has \
+     * half the digits of its inverse, would lose small gradients; both add up. */ \
     QUAD_INLINE quad_vector##F sums_over_root##F(quad_vector##F r, quad_vector##F x) { \
         const quad_vector##F y = sums_estimate##F(x), h = 1 - x * y * y; \
         return r * (y + y * h * ((T) 0.5 + (T) 0.375 * h)); \
@@ -49,7 +54,8 @@ cdef extern from *:
         const quad_vector##F grown = sums_over_root##F(r, 1 + t * t), z = eps * grown; \
         quad_vector##F G; \
         *length = grown - z * grown; \
-        if (__builtin_expect(PLAIN_BELOW##F(none, grown, z, none + SUMS_SLIGHT##F), 1)) \
+        if (__builtin_expect(PLAIN_BELOW##F( \
+                none + SUMS_LEAST##F, grown, z, none + SUMS_SLIGHT##F), 1)) \
             return grown; \
         G = sums_of##F(r) + g * g; \
         *length = PLAIN_KEEP(F, 1 / (plain_root##F(G) + eps), (quad_bits##F) (G != 0)); \
