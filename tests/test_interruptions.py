@@ -359,9 +359,14 @@ def test_sparse_epoch_that_is_interrupted_leaves_the_weights_of_its_steps(
 
     before = signal.signal(signal.SIGVTALRM, signal.default_int_handler)
     try:
-        # Too early, it finds no step made; too late, all of them.
+        # Too early, it finds no step made; too late, all of them, or comes when the epoch is over.
+        complete = weights_after(n_steps)
         tried = (weights_after(n_steps, seconds) for seconds in np.geomspace(0.001, 1.0, 40))
-        interrupted = next(theta for theta in tried if theta is not None and theta.any())
+        interrupted = next(
+            theta
+            for theta in tried
+            if theta is not None and theta.any() and (theta != complete).any()
+        )
     finally:
         signal.signal(signal.SIGVTALRM, before)
     looks = range(block, n_steps, block)
