@@ -61,7 +61,7 @@ def _ends(beta: float) -> float:
     """From which t on, of 1, 2, ..., 1 - beta**t is 1 in double precision."""
     if not 0 < beta < 1:
         return 1.0 if beta == 0 else math.inf
-    return 50.0 / -math.log(beta)
+    return 37.5 / -math.log(beta)  # e**-37.5 < 2**-54
 
 
 @dataclass(frozen=True)
