@@ -64,7 +64,7 @@ cdef extern from *:
             quad_vector##F *part, const plain_missed##F *steps) { \
         quad_vector##F m = part[4], v = part[5], away = part[8], y = part[6] * part[3]; \
         quad_vector##F ratio = steps->ratio * (1 + y), turns, trailing; \
-        quad_vector##F growth = plain_log2p##F(y, y, y + 2); \
+        quad_vector##F growth = plain_slight##F(y); \
         quad_vector##F kept = plain_exp2##F(-away * growth); \
         quad_vector##F decayed = plain_exp2##F(away * steps->log_ratio); \
         quad_vector##F root = plain_exp2##F(away * steps->log_root); \

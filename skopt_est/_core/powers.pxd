@@ -81,6 +81,7 @@ cdef extern from *:
      *     infinity, so that no steps of it are none. By the series of the inverse hyperbolic
      *     tangent of above / below; where x > 1, log2(2^k m) = k + log2(m) with 1 <= m < 2: 2^23
      *     (2^52) and k in the bits below make a number.
+     * plain_slight: log2(1 + x) for x >= 0 that is small as a rule.
      * plain_series: that series of above / below. */
     #define PLAIN_KEEP(F, x, mask) ((quad_vector##F) ((quad_bits##F) (x) & (mask)))
     #define PLAIN_DIGITSf 0x4B000000
@@ -161,6 +162,11 @@ cdef extern from *:
         below = (quad_vector##F) (((quad_bits##F) (m + 1) & big) | ((quad_bits##F) below & ~big)); \
         return plain_series##F(above / below) \
             + PLAIN_KEEP(F, k - PLAIN_OFFSET##F, big); \
+    } \
+    QUAD_INLINE quad_vector##F plain_slight##F(quad_vector##F x) { \
+        if (__builtin_expect(!PLAIN_LANES_OF##F(~(quad_bits##F) (x < (T) (1.0 / 16))), 1)) \
+            return PLAIN_SHORT##F(x); \
+        return plain_log2p##F(x, x, x + 2); \
     } \
     /* The sum over a vector, by halves: a shorter chain of additions. */ \
     QUAD_INLINE T plain_sum##F(quad_vector##F x) { \
