@@ -123,6 +123,8 @@ class Passes:
         self.alike_at: tuple[float, Array] | None = None
         # what `_going_on` found for so many steps alike, and their rate
         self.gone_on: tuple[int, float, dict[str, Any]] = 0, 0.0, {}
+        # whether all is as the engine left it: what this training changes it alone changes
+        self.resumes = False
 
     @property
     def alike(self) -> bool:
@@ -257,8 +259,10 @@ class Passes:
             coefficients,
             by_feature=self.by_feature,
             coming=coming,
+            resumes=self.resumes,
             **options,
         )
+        self.resumes = True
         if means is not None:
             sums = means * len(rows)
         state.n_updates += n_steps

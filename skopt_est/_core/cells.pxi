@@ -40,8 +40,9 @@ cdef double _log2(double decay) noexcept nogil:
 cdef int _cells_epoch(
     Data data, Model model, Scratch scratch, const int32_t* order, Py_ssize_t n,
     Py_ssize_t batch_size, const Steps* steps, Py_ssize_t n_steps, real* theta, real** slots,
-    const real* l1, const real* l2,
+    const real* l1, const real* l2, bint resumes,
 ) except -1 nogil:
+    """resumes: parameters, slots and data are what the last epoch with this scratch left."""
     cdef const Rows* rows = &data.rows
     cdef const Hyper* h = &model.hyper
     cdef Py_ssize_t d = data.d, s = 0, start, stop, m, i, work = 0
@@ -59,7 +60,7 @@ cdef int _cells_epoch(
     cdef Listed a
     cdef plain_absent absent
     cdef bint plain
-    cdef real told[AT_ONCE]
+    cdef real told[AT_ONCE], tail = 0
     memset(&absent, 0, sizeof(absent))
     memset(&cells, 0, sizeof(cells))
     cells.n_slots, cells.empty = model.n_slots, <int32_t> d
@@ -100,15 +101,18 @@ cdef int _cells_epoch(
         d, _most_entries(rows, order, n, batch_size))))
     # Not whole pages apart, as a load waits for a store to the same place of another page.
     m += CACHE_LINE // sizeof(real)
+    if cells.plain_adam:
+        tail = <real> steps.tail[0]
     with gil:
         # cells that fill up vectors, and those that plain.pxd fills with the last
-        table = np.empty(
-            (d + LISTS + QUAD_LANES) * cells.width + CACHE_LINE // sizeof(real), model.theta.dtype)
+        resumes = scratch.look_for_cells(
+            model, (d + LISTS + QUAD_LANES) * cells.width * sizeof(real) + CACHE_LINE,
+            cells.plain, cells.plain_adam, steps.constant_rate, tail) and resumes
         of_rows = np.empty(LISTS * m if plain else 0, np.uint32)
         listed = np.zeros((23 + N_SLOTS_MAX, m), model.theta.dtype)
         lists = np.empty(m, np.int32)
         places = np.zeros(0 if batch_size == 1 else d, np.int32)
-        cells.table, part = _address(table), <real*> _address(listed)
+        cells.table, part = _address(scratch.cells), <real*> _address(listed)
         features, place = <int32_t*> _address(lists), <int32_t*> _address(places)
         cells.places = <uint32_t*> _address(of_rows)
     cells.most = m
@@ -132,10 +136,12 @@ cdef int _cells_epoch(
             cells.columns[i] = a.slots[i - QUAD]
         elif i - QUAD == model.n_slots:
             cells.columns[i] = a.tail if cells.plain_adam else a.l1
-    for i in range(CHUNK if cells.plain_adam else 0):
-        (<real*> a.tail)[i] = <real> steps.tail[0]
-    _fill_cells(&cells, d, h, &a, features, theta, slots, inv_scale, l1, l2,
-                <real> steps.constant_rate)
+    if not resumes:
+        _fill_cells(&cells, d, h, &a, features, theta, slots, inv_scale, l1, l2,
+                    <real> steps.constant_rate, tail)
+    memset(<real*> cells.table + d * cells.width, 0, LISTS * cells.width * sizeof(real))
+    for i in range(LISTS if cells.plain and h.code == ADAGRAD else 0):
+        (<real*> cells.table)[(d + i) * cells.width + 3] = 1    # what needs a sum finds one
     if plain:
         list_first(rows, order, n_steps, &cells, param)
     while s < n_steps:
@@ -173,9 +179,11 @@ cdef int _cells_epoch(
                     PyErr_CheckSignals()
                 except BaseException:
                     # Leave the weights as the steps so far made them, then let it through.
-                    _leave_cells(&cells, d, s, h, steps, &a, &absent, features, theta, slots)
+                    _leave_cells(
+                        &cells, d, s, h, steps, &a, &absent, features, theta, slots, tail)
                     raise
-    _leave_cells(&cells, d, n_steps, h, steps, &a, &absent, features, theta, slots)
+    _leave_cells(&cells, d, n_steps, h, steps, &a, &absent, features, theta, slots, tail)
+    scratch.cells_left = True
     scratch.sums[0] += total
     return 0
 
@@ -233,7 +241,7 @@ cdef Py_ssize_t _batch_step(
 cdef void _fill_cells(
     const Cells* cells, Py_ssize_t d, const Hyper* h, const Listed* a, int32_t* features,
     const real* theta, real** slots, const real* inv_scale, const real* l1, const real* l2,
-    real rate,
+    real rate, real tail,
 ) noexcept nogil:
     cdef Py_ssize_t first = 0, n, i, m
     cdef real one = 1
@@ -241,12 +249,11 @@ cdef void _fill_cells(
         fill_plain(<real*> cells.table, <int32_t> d, theta, inv_scale, slots[0], rate, True)
     elif cells.plain:
         fill_plain(<real*> cells.table, <int32_t> d, theta, inv_scale, l2, rate, False)
-    memset(<real*> cells.table + d * cells.width, 0, LISTS * cells.width * sizeof(real))
-    for i in range(LISTS if cells.plain and h.code == ADAGRAD else 0):
-        (<real*> cells.table)[(d + i) * cells.width + 3] = 1    # what needs a sum finds one
     if cells.plain:
         return
     memset(a.last, 0, CHUNK * sizeof(real))
+    for i in range(CHUNK if cells.plain_adam else 0):
+        (<real*> a.tail)[i] = tail
     while first < d:
         n = min(CHUNK, d - first)
         memcpy(a.w, theta + first, n * sizeof(real))
@@ -264,8 +271,10 @@ cdef void _fill_cells(
 cdef void _leave_cells(
     const Cells* cells, Py_ssize_t d, Py_ssize_t now, const Hyper* h, const Steps* steps,
     const Listed* a, plain_absent* absent, int32_t* features, real* theta, real** slots,
+    real tail,
 ) noexcept nogil:
-    """All features after so many steps, to where they lie between epochs."""
+    """All features after so many steps, to where they lie between epochs; and in their cells as
+    _fill_cells would have them for the next."""
     cdef Py_ssize_t first = 0, n, i, m
     if cells.plain:
         arrays_plain(<real*> cells.table, <int32_t> d, h.code == ADAGRAD, <real> now,
@@ -276,8 +285,8 @@ cdef void _leave_cells(
     while first < d:
         n = min(CHUNK, d - first)
         if cells.plain_adam and arrays_adam(
-                <const real*> cells.table, <int32_t> first, <int32_t> n, absent,
-                <real*> a.parts, theta, slots):
+                <real*> cells.table, <int32_t> first, <int32_t> n, absent,
+                <real*> a.parts, tail, theta, slots):
             first += n
             continue
         for i in range(n):
@@ -288,4 +297,8 @@ cdef void _leave_cells(
         memcpy(theta + first, a.w, n * sizeof(real))
         for m in range(cells.n_slots):
             memcpy(slots[m] + first, a.slots[m], n * sizeof(real))
+        memset(a.last, 0, n * sizeof(real))
+        for i in range(n if cells.plain_adam else 0):
+            (<real*> a.tail)[i] = tail
+        put_cells(cells, features, n, cells.n_changing, theta[0])
         first += n

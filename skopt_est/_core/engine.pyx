@@ -295,7 +295,7 @@ def run_epoch(
     Data data, Model model, Scratch scratch, const int32_t[::1] order, Py_ssize_t batch_size,
     coefficients, tail=None, double ratio=0.0, double decay_1=0.0,
     double decay_2=0.0, kept=None, Py_ssize_t average_from=0, mask_key=None,
-    bint by_feature=False, gradient=None, const int32_t[::1] coming=None,
+    bint by_feature=False, gradient=None, const int32_t[::1] coming=None, bint resumes=False,
 ):
     """Train on the rows of `order`, one solver step a batch; returns the sum over rows of
     weight times loss, one number an output, as met during the epoch.
@@ -320,6 +320,9 @@ def run_epoch(
         page looked up before, long before the row's own step; by sgd's steps of one dense row only,
         at one rate, with one output and neither momentum, L1, an average nor a limit of the norm.
         It changes no number.
+    resumes : whether data, model and scratch are as the last epoch left them, with nothing of them
+        written since, so that what it put side by side for its steps may be taken up; changes no
+        number
     """
     cdef Py_ssize_t n = order.shape[0], n_steps
     cdef const double[:, ::1] table
@@ -415,17 +418,17 @@ def run_epoch(
     with nogil:
         if data.is_float:
             _epoch(data, model, scratch, &order[0], p_coming, n, batch_size, &steps, n_steps,
-                   p_last, p_touched, summed, <float> 0)
+                   p_last, p_touched, summed, resumes, <float> 0)
         else:
             _epoch(data, model, scratch, &order[0], p_coming, n, batch_size, &steps, n_steps,
-                   p_last, p_touched, summed, <double> 0)
+                   p_last, p_touched, summed, resumes, <double> 0)
     return scratch.totals.copy()
 
 
 cdef int _epoch(
     Data data, Model model, Scratch scratch, const int32_t* order, const int32_t* coming,
     Py_ssize_t n, Py_ssize_t batch_size, Steps* steps, Py_ssize_t n_steps, int32_t* last_seen,
-    int32_t* touched, bint summed, real like,
+    int32_t* touched, bint summed, bint resumes, real like,
 ) except -1 nogil:
     cdef Py_ssize_t n_weights = model.n_weights, size = model.size
     cdef Py_ssize_t k = scratch.layers[0].n_out, at, count, rows, s, p, i, work = 0, n_touched = 0
@@ -455,7 +458,7 @@ cdef int _epoch(
             data, model, order, coming, n, steps, scratch, theta, slots[0], l1, l2)
     if lazy and _in_cells(data, model, scratch, n_steps):
         return _cells_epoch(data, model, scratch, order, n, batch_size, steps, n_steps, theta,
-                            slots, l1, l2)
+                            slots, l1, l2, resumes)
     if data.rows.indices != NULL and not summed:
         memset(grad, 0, size * sizeof(real))
     if lazy:

@@ -87,6 +87,9 @@ cdef class Scratch:
     cdef Py_ssize_t block_rows, target_columns, k
     cdef double[::1] params, scales, sums
     cdef object totals          # sums, as an array
+    cdef object cells           # of cells.pxi, from one epoch to the next
+    cdef list cells_for        # whose they are, and what else they depend on
+    cdef bint cells_left        # whether they are what the next epoch begins with
 
     def __cinit__(self, Data data, Network network):
         cdef Py_ssize_t k = network.n_outputs, level
@@ -153,6 +156,18 @@ cdef class Scratch:
         self.block_rows = rows
         self.k = k
         self.sums = self.totals = np.zeros(k)
+
+    cdef bint look_for_cells(
+        self, model, Py_ssize_t n_bytes, bint plain, bint plain_adam, double rate, double tail
+    ) except -1:
+        """Room for so many bytes of cells, in `cells`; whether they are there already, as an epoch
+        left them that had the same of all that they depend on."""
+        cdef list made_for = [model, n_bytes, plain, plain_adam, rate, tail]
+        cdef bint there = self.cells_left and made_for == self.cells_for
+        self.cells_left, self.cells_for = False, made_for
+        if self.cells is None or self.cells.nbytes < n_bytes:
+            self.cells = np.empty(n_bytes, np.uint8)
+        return there
 
     cdef Py_ssize_t rows_of(self, Py_ssize_t n) noexcept nogil:
         """How many rows a block of a batch of n has, at most: those of a network are about alike,

@@ -114,21 +114,25 @@ cdef extern from *:
             places_fill##F(table + 4 * first, a, b, c, e); \
         } \
     } \
-    /* Weights of the d features after `now` steps, and adagrad's sums of squares, as arrays. */ \
+    /* Weights of the d features after `now` steps, and adagrad's sums of squares, as arrays; the \
+     * cells are then what plain_fill would make of these. */ \
     static void plain_arrays##F( \
-            const T *table, int32_t d, int adagrad, T now, T ridge, T eps, T *w, T *G) { \
-        quad_vector##F a, b, c, e; \
+            T *table, int32_t d, int adagrad, T now, T ridge, T eps, T *w, T *G) { \
+        const quad_vector##F none = {0}; \
+        quad_vector##F a, b, c, e, growth, root, sum; \
         for (ptrdiff_t first = 0; first < d; first += QUADS##F) { \
             int32_t n = d - first < QUADS##F ? (int32_t) (d - first) : QUADS##F; \
             places_read##F(table + 4 * first, &a, &b, &c, &e); \
-            if (adagrad) \
-                c = sums_shrinking##F(ridge * (c * c), e, eps); \
-            else \
-                c = e; \
-            a *= plain_exp2##F((b - now) * c); \
+            growth = e; \
+            if (adagrad) { \
+                growth = sums_shrinking##F(ridge * (c * c), e, eps); \
+                root = 1 / e, sum = sums_squared##F(e, root); \
+                plain_put##F(G + first, n, sum); \
+                e = sums_rounded##F(e, root, sum); \
+            } \
+            a *= plain_exp2##F((b - now) * growth); \
             plain_put##F(w + first, n, a); \
-            if (adagrad) \
-                plain_put##F(G + first, n, sums_of##F(e)); \
+            places_fill##F(table + 4 * first, a, none, c, e); \
         } \
     }
     PLAIN_ROWS(float, f)
@@ -164,10 +168,10 @@ cdef extern from *:
         double* table, const uint32_t* places, Py_ssize_t n, bint adagrad, double now,
         double gradient, double eta, double eps, const double* parts) noexcept nogil
     void plain_arraysf(
-        const float* table, int32_t d, bint adagrad, float now, float ridge, float eps, float* w,
+        float* table, int32_t d, bint adagrad, float now, float ridge, float eps, float* w,
         float* G) noexcept nogil
     void plain_arrays(
-        const double* table, int32_t d, bint adagrad, double now, double ridge, double eps,
+        double* table, int32_t d, bint adagrad, double now, double ridge, double eps,
         double* w, double* G) noexcept nogil
     void plain_fillf(
         float* table, int32_t d, const float* w, const float* inv_scale, const float* fourth,
@@ -215,9 +219,10 @@ cdef inline void backward_plain(
 
 
 cdef inline void arrays_plain(
-    const real* table, int32_t d, bint adagrad, real now, real ridge, real eps, real* w, real* G,
+    real* table, int32_t d, bint adagrad, real now, real ridge, real eps, real* w, real* G,
 ) noexcept nogil:
-    """Weights of the d features after so many steps, and adagrad's sums of squares, as arrays."""
+    """Weights of the d features after so many steps, and adagrad's sums of squares, as arrays; the
+    cells are then what fill_plain would make of these."""
     if real is float:
         plain_arraysf(table, d, adagrad, now, ridge, eps, w, G)
     else:

@@ -119,12 +119,11 @@ cdef extern from *:
     } \
     /* The n features from `first` on after absent->now steps, as arrays; or 0. */ \
     static int plain_adam_arrays##F( \
-            const T *table, int32_t first, int32_t n, const plain_absent *absent, T *parts, \
+            T *table, int32_t first, int32_t n, const plain_absent *absent, T *parts, T tail, \
             T *w, T *m, T *v, T *D) { \
+        const quad_vector##F none = {0}; \
         quad_vector##F *part = (quad_vector##F *) parts; \
         quad_bits##F odd = {0}; \
-        T *arrays[4] = {w, m, v, D}; \
-        const int which[4] = {0, 4, 5, 6}; \
         uint32_t at[QUADS##F]; \
         const plain_missed##F steps = plain_missing##F(absent); \
         for (int32_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
@@ -136,13 +135,17 @@ cdef extern from *:
         for (int j = 0; j < QUADS##F; j++) \
             if (odd[j]) \
                 return 0; \
-        for (int k = 0; k < 4; k++) { \
-            const T *from = parts + which[k] * QUADS##F; \
-            int32_t i = 0; \
-            for (; i + QUADS##F <= n; i += QUADS##F, from += PLAIN_ADAM_PARTS * QUADS##F) \
-                *(quad_vector##F *) (arrays[k] + first + i) = *(const quad_vector##F *) from; \
-            for (; i < n; i++, from++) \
-                arrays[k][first + i] = *from; \
+        part = (quad_vector##F *) parts; \
+        for (int32_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
+            const int32_t some = n - i < QUADS##F ? n - i : QUADS##F, to = first + i; \
+            for (int32_t j = 0; j < QUADS##F; j++) \
+                at[j] = (uint32_t) (to + (j < some ? j : 0)) << PLAIN_ADAM_SHIFT##F; \
+            places_store_two##F(table, at, part[0], none); \
+            places_store##F(table, at, 4, part[4], part[5], part[6], none + tail); \
+            plain_put##F(w + to, some, part[0]); \
+            plain_put##F(m + to, some, part[4]); \
+            plain_put##F(v + to, some, part[5]); \
+            plain_put##F(D + to, some, part[6]); \
         } \
         return 1; \
     } \
@@ -196,11 +199,11 @@ cdef extern from *:
         int32_t empty, const plain_absent* absent, double* parts, double* z,
         const skopt_ahead* ahead) noexcept nogil
     bint plain_adam_arraysf(
-        const float* table, int32_t first, int32_t n, const plain_absent* absent, float* parts,
-        float* w, float* m, float* v, float* D) noexcept nogil
+        float* table, int32_t first, int32_t n, const plain_absent* absent, float* parts,
+        float tail, float* w, float* m, float* v, float* D) noexcept nogil
     bint plain_adam_arrays(
-        const double* table, int32_t first, int32_t n, const plain_absent* absent, double* parts,
-        double* w, double* m, double* v, double* D) noexcept nogil
+        double* table, int32_t first, int32_t n, const plain_absent* absent, double* parts,
+        double tail, double* w, double* m, double* v, double* D) noexcept nogil
     void plain_adam_backwardf(
         float* table, const uint32_t* places, Py_ssize_t n, float now, float gradient,
         const plain_adam* h, const float* parts) noexcept nogil
@@ -233,12 +236,14 @@ cdef inline void backward_adam(
 
 
 cdef inline bint arrays_adam(
-    const real* table, int32_t first, int32_t n, const plain_absent* absent, real* parts, real* w,
-    real** slots,
+    real* table, int32_t first, int32_t n, const plain_absent* absent, real* parts, real tail,
+    real* w, real** slots,
 ) noexcept nogil:
     """The n features from `first` on after absent.now steps, as arrays; False, and nothing is done,
     if one has no closed form."""
     if real is float:
-        return plain_adam_arraysf(table, first, n, absent, parts, w, slots[0], slots[1], slots[2])
+        return plain_adam_arraysf(table, first, n, absent, parts, tail, w, slots[0], slots[1],
+                                  slots[2])
     else:
-        return plain_adam_arrays(table, first, n, absent, parts, w, slots[0], slots[1], slots[2])
+        return plain_adam_arrays(table, first, n, absent, parts, tail, w, slots[0], slots[1],
+                                 slots[2])

@@ -16,6 +16,9 @@ cdef extern from *:
     /* Above it 1 / r^2 is a number. */
     #define SUMS_LEASTf 5.5e-20f
     #define SUMS_LEAST 7.6e-155
+    /* Above it numbers are normal. */
+    #define SUMS_NORMALf 1.2e-38f
+    #define SUMS_NORMAL 2.3e-308
 
     /* sums_estimate: 1 / sqrt(x), x >= 1, to 11 bits or more. */
     #if defined(__AVX512VL__)
@@ -28,10 +31,12 @@ cdef extern from *:
     #define sums_estimate(x) (1 / plain_root(x))
 
     #define SUMS(T, F) \
-    /* G of r, and r of G. */ \
-    QUAD_INLINE quad_vector##F sums_of##F(quad_vector##F r) { \
-        const quad_vector##F root = 1 / r; \
+    /* G of r and its inverse, and r of G. */ \
+    QUAD_INLINE quad_vector##F sums_squared##F(quad_vector##F r, quad_vector##F root) { \
         return PLAIN_KEEP(F, root * root, (quad_bits##F) ((quad_bits##F) r != 0)); \
+    } \
+    QUAD_INLINE quad_vector##F sums_of##F(quad_vector##F r) { \
+        return sums_squared##F(r, 1 / r); \
     } \
     QUAD_INLINE quad_vector##F sums_root##F(quad_vector##F G) { \
         const quad_vector##F r = 1 / plain_root##F(G); \
@@ -39,6 +44,14 @@ cdef extern from *:
         /* the sign as a bit: signs of zeros are of no account to the compiler */ \
         return (quad_vector##F) (summed & ( \
             (quad_words##F) r | (full & ~(~(quad_words##F) {0} >> 1)))); \
+    } \
+    /* sums_root of that G. The root of a square is exact where this is a normal number. */ \
+    QUAD_INLINE quad_vector##F sums_rounded##F( \
+            quad_vector##F r, quad_vector##F root, quad_vector##F G) { \
+        const quad_bits##F some = (quad_bits##F) (r != 0); \
+        if (PLAIN_LANES_OF##F(some & (quad_bits##F) (G < SUMS_NORMAL##F))) \
+            return sums_root##F(G); \
+        return (quad_vector##F) (((quad_bits##F) (1 / root) & some) | ((quad_bits##F) r & ~some)); \
     } \
     /* r / sqrt(x), x >= 1; NaN of infinite x. A step of third order takes the estimate to \
      * rounding: one of second order would leave r too small, and a root alone, which near 1 has \
