@@ -16,12 +16,12 @@ def _powers(double ratio, double decay_1, double decay_2):
         return np.array([np.power(base, exponents) for base in (ratio, decay_1, decay_2)])
 
 
-cdef double _one_rate(const double[:, ::1] coefficients) noexcept nogil:
+cdef double _one_rate(const double* coefficients, Py_ssize_t n_steps) noexcept nogil:
     """The rate if it is that of all steps and a rate, else -1."""
     cdef Py_ssize_t s
-    cdef double rate = coefficients[0, 0]
-    for s in range(1, coefficients.shape[0]):
-        if coefficients[s, 0] != rate:
+    cdef double rate = coefficients[0]
+    for s in range(1, n_steps):
+        if coefficients[s * N_COEFFICIENTS] != rate:
             return -1
     return rate if rate >= 0 else -1
 

@@ -107,7 +107,7 @@ cdef int _cells_epoch(
         # cells that fill up vectors, and those that plain.pxd fills with the last
         resumes = scratch.look_for_cells(
             model, (d + LISTS + QUAD_LANES) * cells.width * sizeof(real) + CACHE_LINE,
-            cells.plain, cells.plain_adam, steps.constant_rate, tail) and resumes
+            cells.plain, cells.plain_adam, steps.constant_rate, tail, resumes)
         of_rows = np.empty(LISTS * m if plain else 0, np.uint32)
         listed = np.zeros((23 + N_SLOTS_MAX, m), model.theta.dtype)
         lists = np.empty(m, np.int32)

@@ -88,7 +88,7 @@ cdef int _set_rows(Rows* rows, object X, object indptr) except -1:
         return 0
     rows.values = _vector(X.data, X.dtype, len(X.data), "X.data")
     rows.indices = <const int32_t*> _vector(
-        X.indices, np.dtype(np.int32), len(X.data), "X.indices")
+        X.indices, INT32_TYPE, len(X.data), "X.indices")
     rows.indptr = <const int64_t*> _vector(indptr, np.dtype(np.int64), rows.n + 1, "X.indptr")
     fault = csr_fault(rows.indptr, rows.indices, rows.n, rows.d, len(X.data))
     if fault != NULL:

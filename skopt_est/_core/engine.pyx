@@ -4,6 +4,8 @@ It is built several times, for different vector units; `skopt_est._core` picks o
 `Data` (rows, targets, weights, loss) and `Model` (parameters, solver state, penalty) are two
 objects, so that several models can be trained on one `Data`.
 """
+import mmap
+
 import numpy as np
 
 from cpython.buffer cimport (
@@ -99,11 +101,15 @@ ACTIVATION_CODES = {
     "mish": MISH,
 }
 
+# what np.dtype looks up anew at each call
+cdef object INT32_TYPE = np.dtype(np.int32), FLOAT64_TYPE = np.dtype(np.float64)
+
 cdef enum:
     BLOCK_BYTES = 1 << 18       # of X in one block: stays in L2, and its products are long sums
     ONE_OUTPUT_BYTES = 1 << 14  # the same where rows are read twice in place: half of L1
     BLOCK_ROWS = 256
     LAYERS_ELEMENTS = 1 << 19   # of all layers of a block of rows: usual batches are one block
+    LARGE_PAGE = 1 << 21        # of memory, in bytes
     SIGNAL_WORK = 1 << 26       # elements of X between two looks for signals
 
 
@@ -245,7 +251,7 @@ def value_and_gradient(
         if mask_key is not None:
             raise ValueError("masks go by place in an order, got a range")
     else:
-        rows = <const int32_t*> _vector(order, np.dtype(np.int32), count, "order")
+        rows = <const int32_t*> _vector(order, INT32_TYPE, count, "order")
     cdef const void* t = _vector(theta, data.dtype, network.size, "theta")
     cdef void* g = <void*> _vector(grad, data.dtype, network.size, "grad", True)
     if theta is None:
@@ -292,18 +298,19 @@ include "by_feature.pxi"
 
 
 def run_epoch(
-    Data data, Model model, Scratch scratch, const int32_t[::1] order, Py_ssize_t batch_size,
-    coefficients, tail=None, double ratio=0.0, double decay_1=0.0,
-    double decay_2=0.0, kept=None, Py_ssize_t average_from=0, mask_key=None,
-    bint by_feature=False, gradient=None, const int32_t[::1] coming=None, bint resumes=False,
+    Data data, Model model, Scratch scratch, order, Py_ssize_t batch_size, coefficients, tail=None,
+    double ratio=0.0, double decay_1=0.0, double decay_2=0.0, kept=None,
+    Py_ssize_t average_from=0, mask_key=None, bint by_feature=False, gradient=None, coming=None,
+    bint resumes=False,
 ):
     """Train on the rows of `order`, one solver step a batch; returns the sum over rows of
     weight times loss, one number an output, as met during the epoch.
 
     Parameters
     ----------
-    coefficients : (n_batches, 4), the numbers of each step (see skopt_est/solvers.py), or (1, 4)
-        if all are alike
+    order : int32 array
+    coefficients : float64 array (n_batches, 4), or (1, 4) if all steps are alike
+        The numbers of each step (see skopt_est/solvers.py).
     tail, ratio, decay_1, decay_2
         How the solver's momentum goes on without a gradient; needed by feature.
     kept : (n_batches,) or None, what weight decay leaves of a weight in each step; needed by
@@ -324,15 +331,13 @@ def run_epoch(
         written since, so that what it put side by side for its steps may be taken up; changes no
         number
     """
-    cdef Py_ssize_t n = order.shape[0], n_steps
-    cdef const double[:, ::1] table
+    cdef Py_ssize_t n = len(order), n_steps
+    cdef Seen table
     cdef Steps steps
-    cdef double[::1] rate_sum, rate_square_sum, tail_view, tail_sum, decay_sum
-    cdef double[:, ::1] powers
-    cdef int32_t[::1] last_seen, touched
-    cdef int32_t* p_last = NULL
-    cdef int32_t* p_touched = NULL
-    cdef const int32_t* p_coming = NULL
+    cdef int32_t* last_seen = NULL
+    cdef int32_t* touched = NULL
+    cdef const int32_t* rows
+    cdef const int32_t* rows_coming
     cdef bint summed
     if batch_size < 1 or n < 1:
         raise ValueError(f"no step can be made of {n} rows in batches of {batch_size}")
@@ -343,69 +348,62 @@ def run_epoch(
             f"the rows have {data.d} columns, the model {model.network.units[0]} inputs")
     batch_size = min(batch_size, n)
     n_steps = (n + batch_size - 1) // batch_size
-    table = coefficients
     by_feature = by_feature and n_steps > 1
     if by_feature and not data.sparse:
         raise ValueError("steps by feature need CSR rows")
-    if table.shape[0] not in (1, n_steps):
+    _look(&table, coefficients)
+    if table.kind != DOUBLE or table.ndim != 2 or table.columns != N_COEFFICIENTS:
         raise ValueError(
-            f"{table.shape[0]} steps do not fit {n} rows in batches of {batch_size}")
-    if table.shape[1] != N_COEFFICIENTS:
-        raise ValueError(f"coefficients must have {N_COEFFICIENTS} columns")
+            f"coefficients must be contiguous, aligned float64 in {N_COEFFICIENTS} columns")
+    if table.rows != 1 and table.rows != n_steps:
+        raise ValueError(f"{table.rows} steps do not fit {n} rows in batches of {batch_size}")
     if model.theta.dtype != data.dtype:
         raise ValueError("theta and the data have different dtypes")
-    check_aligned(&table[0, 0], sizeof(double))
-    check_aligned(&order[0], sizeof(int32_t))
-    _check_order(&order[0], n, data.n)
-    if coming is not None:
-        if coming.shape[0] != n:
-            raise ValueError(f"coming must have {n} rows like order, got {coming.shape[0]}")
-        check_aligned(&coming[0], sizeof(int32_t))
-        _check_order(&coming[0], n, data.n, "coming")
-        p_coming = &coming[0]
-    steps.coefficients = &table[0, 0]
-    steps.stride = N_COEFFICIENTS if table.shape[0] > 1 else 0
+    rows = <const int32_t*> _vector(order, INT32_TYPE, n, "order")
+    _check_order(rows, n, data.n)
+    rows_coming = <const int32_t*> _vector(coming, INT32_TYPE, n, "coming")
+    if rows_coming != NULL:
+        _check_order(rows_coming, n, data.n, "coming")
+    steps.coefficients = <const double*> table.place
+    steps.stride = N_COEFFICIENTS if table.rows > 1 else 0
     steps.average_from = average_from
     if by_feature:
         if model.hyper.code == GD:
             raise ValueError(f"gd takes all {n} rows in one step, got batches of {batch_size}")
         if ratio > 0 and model.n_slots == 0:
             raise ValueError(f"ratio={ratio:g} is of a momentum, for which the solver has no slot")
-        steps.constant_rate = _one_rate(table)
+        steps.constant_rate = _one_rate(steps.coefficients, table.rows)
         steps.rate_sum = steps.rate_square_sum = NULL
         if steps.constant_rate < 0:
-            rates = np.broadcast_to(np.asarray(table)[:, 0], n_steps)
+            rates = np.broadcast_to(coefficients[:, 0], n_steps)
             rate_sum, rate_square_sum = _sums_before(rates), _sums_before(rates * rates)
-            steps.rate_sum, steps.rate_square_sum = &rate_sum[0], &rate_square_sum[0]
-        tail_view = np.zeros(n_steps + 1) if tail is None else tail
-        if tail_view.shape[0] != n_steps + 1:
-            raise ValueError("tail needs one entry a step and one more")
-        check_aligned(&tail_view[0], sizeof(double))
-        tail_sum = tail_view
-        if model.average is not None and tail is not None:
-            tail_sum = momentum_tail(tail_view[1:], ratio)
-        steps.tail_sum = &tail_sum[0]
+            steps.rate_sum = <const double*> _address(rate_sum)
+            steps.rate_square_sum = <const double*> _address(rate_square_sum)
+        steps.moves_without_gradient = (
+            model.penalised or model.average is not None or tail is not None or kept is not None)
+        tail_sum = None
+        if tail is None:
+            tail = model.no_tail(n_steps)
+        elif model.average is not None:
+            tail_sum = momentum_tail(tail[1:], ratio)
+        steps.tail = <const double*> _vector(tail, FLOAT64_TYPE, n_steps + 1, "tail")
+        steps.tail_sum = steps.tail if tail_sum is None else <const double*> _address(tail_sum)
         if model._powers is None:
             model._powers = _powers(ratio, decay_1, decay_2)
             model._last_seen = np.zeros(data.d, np.int32)
             model._touched = np.empty(data.d, np.int32)
-        powers = model._powers
-        last_seen, touched = model._last_seen, model._touched
         if data.d:
-            p_last, p_touched = &last_seen[0], &touched[0]
-        steps.tail = &tail_view[0]
-        steps.powers = &powers[0, 0]
+            last_seen = <int32_t*> _address(model._last_seen)
+            touched = <int32_t*> _address(model._touched)
+        steps.powers = <const double*> _address(model._powers)
         steps.ratio, steps.decay_1, steps.decay_2 = ratio, decay_1, decay_2
         steps.penalised = model.penalised
         steps.decay_sum = NULL
         if kept is not None:
             decay_sum = _sums_before(np.log(kept))
-            if decay_sum.shape[0] != n_steps + 1:
+            if len(decay_sum) != n_steps + 1:
                 raise ValueError("kept needs one entry a step")
-            steps.decay_sum = &decay_sum[0]
-        steps.moves_without_gradient = (
-            model.penalised or model.average is not None or tail is not None
-            or steps.decay_sum != NULL)
+            steps.decay_sum = <const double*> _address(decay_sum)
     scratch.begin(data, model.network, mask_key)
     scratch.bind(model.p_theta, model.p_grad, sizeof(float) if data.is_float else sizeof(double),
                  model.network.fit_intercept)
@@ -417,11 +415,11 @@ def run_epoch(
     summed = gradient is not None
     with nogil:
         if data.is_float:
-            _epoch(data, model, scratch, &order[0], p_coming, n, batch_size, &steps, n_steps,
-                   p_last, p_touched, summed, resumes, <float> 0)
+            _epoch(data, model, scratch, rows, rows_coming, n, batch_size, &steps, n_steps,
+                   last_seen, touched, summed, resumes, <float> 0)
         else:
-            _epoch(data, model, scratch, &order[0], p_coming, n, batch_size, &steps, n_steps,
-                   p_last, p_touched, summed, resumes, <double> 0)
+            _epoch(data, model, scratch, rows, rows_coming, n, batch_size, &steps, n_steps,
+                   last_seen, touched, summed, resumes, <double> 0)
     return scratch.totals.copy()
 
 

@@ -21,7 +21,7 @@ cdef class Model:
     cdef bint penalised, lasso, fit_intercept, averaging
     cdef double max_grad_norm
     cdef readonly object theta, slots, l1, l2, average
-    cdef object _last_seen, _touched, _powers, _grad
+    cdef object _last_seen, _touched, _powers, _no_tail, _grad
     cdef object _ridge_of       # the data beside which the L2 penalties make `ridge` (cells.pxi)
     cdef double ridge
     # where these lie
@@ -54,7 +54,7 @@ cdef class Model:
             l1, l2 = np.full(n_penalties, l1, theta.dtype), np.full(n_penalties, l2, theta.dtype)
         _vector(l1, theta.dtype, n_penalties, "l1")
         _vector(l2, theta.dtype, n_penalties, "l2")
-        _vector(average, np.dtype(np.float64), size, "average", True)
+        _vector(average, FLOAT64_TYPE, size, "average", True)
         if hyper["code"] not in SOLVER_CODES.values():
             raise ValueError(f"there is no solver with the code {hyper['code']}")
         self.hyper.code = hyper["code"]
@@ -85,6 +85,12 @@ cdef class Model:
         self.lasso = bool(l1.any())
         self.penalised = bool(self.lasso or l2.any())
 
+    cdef no_tail(self, Py_ssize_t n_steps):
+        """What momentum's tail is where there is none."""
+        if self._no_tail is None or len(self._no_tail) != n_steps + 1:
+            self._no_tail = np.zeros(n_steps + 1)
+        return self._no_tail
+
 
 def penalty(theta, Py_ssize_t n, l1, half_l2):
     """The sum of |w| (l1 + half_l2 |w|) over the first n of theta, in double precision.
@@ -104,11 +110,11 @@ def penalty(theta, Py_ssize_t n, l1, half_l2):
             f"theta must hold {n} float32 or float64 weights, contiguous, aligned, in one "
             f"dimension, got {len(theta)} {theta.dtype}")
     if isinstance(l1, np.ndarray):
-        linear = <const double*> _vector(l1, np.dtype(np.float64), n, "l1")
+        linear = <const double*> _vector(l1, FLOAT64_TYPE, n, "l1")
     else:
         each_linear = l1
     if isinstance(half_l2, np.ndarray):
-        square = <const double*> _vector(half_l2, np.dtype(np.float64), n, "half_l2")
+        square = <const double*> _vector(half_l2, FLOAT64_TYPE, n, "half_l2")
     else:
         each_square = half_l2
     with nogil:

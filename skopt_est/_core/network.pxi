@@ -61,6 +61,24 @@ def zeros(shape, dtype):
     return space[skipped:skipped + n].reshape(shape)
 
 
+def in_large_pages(Py_ssize_t n_bytes):
+    """Room for so many bytes that are read here and there, many times: in pages of LARGE_PAGE
+    where the system has them, but for a last one that would be less than half full. Then their
+    addresses are soon looked up, and they don't keep one another out of the second cache, as
+    small pages may that lie anywhere. It takes the system 0.1 ms a page to clear them."""
+    cdef Py_ssize_t large = (n_bytes + LARGE_PAGE // 2) // LARGE_PAGE * LARGE_PAGE, skipped
+    if large == 0 or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return np.empty(n_bytes, np.uint8)
+    try:
+        pages = mmap.mmap(-1, max(large, n_bytes) + LARGE_PAGE, mmap.MAP_PRIVATE)
+        room = np.frombuffer(pages, np.uint8)
+        skipped = (-<size_t> _address(room)) % LARGE_PAGE
+        pages.madvise(mmap.MADV_HUGEPAGE, skipped, large)
+    except OSError:     # no room for one more page, or a system that was built without
+        return np.empty(n_bytes, np.uint8)
+    return room[skipped:skipped + n_bytes]
+
+
 cdef class Scratch:
     """Work buffers of a fit, allocated once, and the layers that lie in them.
 
@@ -87,9 +105,10 @@ cdef class Scratch:
     cdef Py_ssize_t block_rows, target_columns, k
     cdef double[::1] params, scales, sums
     cdef object totals          # sums, as an array
-    cdef object cells           # of cells.pxi, from one epoch to the next
-    cdef list cells_for        # whose they are, and what else they depend on
+    cdef object cells           # room for those of cells.pxi, from one epoch to the next
+    cdef list cells_for         # whose they are, and what else they depend on
     cdef bint cells_left        # whether they are what the next epoch begins with
+    cdef bint cells_stay        # whether they lie in large pages, if that is worth it
 
     def __cinit__(self, Data data, Network network):
         cdef Py_ssize_t k = network.n_outputs, level
@@ -158,15 +177,23 @@ cdef class Scratch:
         self.sums = self.totals = np.zeros(k)
 
     cdef bint look_for_cells(
-        self, model, Py_ssize_t n_bytes, bint plain, bint plain_adam, double rate, double tail
+        self, model, Py_ssize_t n_bytes, bint plain, bint plain_adam, double rate, double tail,
+        bint resumes,
     ) except -1:
-        """Room for so many bytes of cells, in `cells`; whether they are there already, as an epoch
-        left them that had the same of all that they depend on."""
+        """Room for so many bytes in `cells`; whether the cells are there, as an epoch left them
+        that had the same of all that they depend on."""
         cdef list made_for = [model, n_bytes, plain, plain_adam, rate, tail]
-        cdef bint there = self.cells_left and made_for == self.cells_for
+        cdef bint there = resumes and self.cells_left and made_for == self.cells_for
         self.cells_left, self.cells_for = False, made_for
         if self.cells is None or self.cells.nbytes < n_bytes:
+            self.cells, self.cells_stay = None, False
             self.cells = np.empty(n_bytes, np.uint8)
+        elif resumes and not self.cells_stay:
+            # not worth it in the first epoch, which may be the only one
+            self.cells_stay = True
+            if n_bytes >= LARGE_PAGE // 2:
+                there, self.cells = False, None
+                self.cells = in_large_pages(n_bytes)
         return there
 
     cdef Py_ssize_t rows_of(self, Py_ssize_t n) noexcept nogil:
