@@ -135,6 +135,12 @@ class Passes:
     def scratch(self) -> engine.Scratch:
         return self.objective.scratch()
 
+    def penalty(self) -> float | None:
+        """Of the weights that the last pass left, in the user's units; None: the engine did not
+        find it on its way."""
+        found = self.scratch.penalty
+        return None if math.isnan(found) else found * float(self.objective.unit[0])
+
     @cached_property
     def full_pass(self) -> FullPass | None:
         """For one batch of all rows where it comes in parts."""

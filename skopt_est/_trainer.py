@@ -157,9 +157,11 @@ class Trainer:
         before = state.theta.copy() if self.passes.n_batches == 1 else None
         sums, rate = self.passes.run(progress, span)
         # A full-batch loss is that of the weights before the step, so their penalty goes with it.
-        met_at = state.theta if before is None else before
+        penalty = None if before is not None else self.passes.penalty()
+        if penalty is None:
+            penalty = self.penalty(state.theta if before is None else before)
         n = len(objective.rows)
-        loss = objective.data_term([total / n for total in sums.tolist()]) + self.penalty(met_at)
+        loss = objective.data_term([total / n for total in sums.tolist()]) + penalty
         told = self.n_told if before is None else 0
         if not (math.isfinite(loss) and engine.all_finite(state.theta[told:])):
             loss = math.nan

@@ -30,12 +30,11 @@ class Training:
         )
         self.network = engine.Network((D, 1))
         self.rule, self.batch_size = SOLVERS[solver](**hyper), batch_size
-        n_slots = len(self.rule.slots)
         self.theta = np.zeros(self.network.size, dtype)
-        self.slots = np.zeros((n_slots, self.network.size), dtype)
-        penalties = [(strength / scale**2).astype(dtype) for strength in (l1, l2)]
+        self.slots = np.zeros((self.rule.n_slots(), self.network.size), dtype)
+        self.l1, self.l2 = ((strength / scale**2).astype(dtype) for strength in (l1, l2))
         self.model = engine.Model(
-            self.theta, self.slots, self.network, *penalties, self.rule.hyper()
+            *(self.theta, self.slots, self.network, self.l1, self.l2), self.rule.hyper()
         )
         self.extras = np.zeros(1)
         self.n_steps = -(-N // batch_size)
@@ -44,6 +43,10 @@ class Training:
 
     def new_scratch(self):
         return engine.Scratch(self.data, self.network)
+
+    def penalty(self):
+        size = np.abs(self.theta[:D].astype(np.float64))
+        return float(np.sum(size * (self.l1 + 0.5 * self.l2 * size)))
 
     def epoch(self, rates, resumes):
         """rates: one number, or one of each step."""
@@ -92,7 +95,25 @@ def test_epochs_that_resume_have_the_bits_of_those_that_do_not(
         np.testing.assert_array_equal(kept.epoch(rates, i > 0), anew.epoch(rates, False))
         np.testing.assert_array_equal(kept.theta, anew.theta)
         np.testing.assert_array_equal(kept.slots, anew.slots)
+        np.testing.assert_allclose(
+            kept.scratch.penalty, kept.penalty(), rtol=1e-6 if dtype == np.float32 else 1e-14
+        )
+        assert anew.scratch.penalty == kept.scratch.penalty
     assert np.isfinite(kept.theta).all() and kept.theta[:D].any()
+
+
+def test_a_penalty_that_steps_do_not_add_up_is_not_told():
+    training = Training("sgd", np.float64, 1, 0.0, 1e-2, momentum=0.0)
+    l2 = training.l2 * np.linspace(1, 2, D)  # no longer one strength in the data's units
+    training.model = engine.Model(
+        *(training.theta, training.slots, training.network, training.l1, l2), training.rule.hyper()
+    )
+    training.epoch(0.01, False)
+    assert np.isnan(training.scratch.penalty)
+    engine.value_and_gradient(
+        training.data, training.theta, training.network, None, scratch=training.scratch
+    )
+    assert np.isnan(training.scratch.penalty)
 
 
 @pytest.mark.parametrize("G", [0.0, 1e-44, 1e-40, 1.2e-38, 1.0, 1.6e38, np.inf])
@@ -140,5 +161,37 @@ def test_a_fit_is_as_many_calls_of_partial_fit(learning_rate, solver, batch_size
             whole.fit(X, y.ravel())
         for _ in range(5):
             parts.partial_fit(X, y.ravel(), classes=[0, 1])
+    np.testing.assert_array_equal(whole.coef_, parts.coef_)
+    assert whole.loss_curve_ == parts.loss_curve_
+
+
+@pytest.mark.parametrize("n_bytes", [0, 1, 1_000, 1 << 20, (1 << 21) + 1, 3 << 20, 5_000_001])
+@pytest.mark.parametrize("refused", [False, True])
+def test_room_in_large_pages_is_as_long_as_asked_for(n_bytes, refused, monkeypatch):
+    if refused:
+
+        def refuse(*args, **kwargs):
+            raise OSError("Cannot allocate memory")
+
+        monkeypatch.setattr(engine.mmap, "mmap", refuse)
+    room = engine.in_large_pages(n_bytes)
+    assert room.shape == (n_bytes,) and room.dtype == np.uint8
+    room[:] = 7
+    large = n_bytes >= 1 << 20 and not refused and hasattr(engine.mmap, "MADV_HUGEPAGE")
+    assert not large or room.ctypes.data % (1 << 21) == 0
+    np.testing.assert_array_equal(room, 7)
+
+
+def test_cells_that_move_to_large_pages_keep_what_they_hold():
+    rng = np.random.default_rng(0)
+    X = sparse.random(300, 80_000, 1e-3, "csr", rng=rng, dtype=np.float32)
+    y = rng.integers(2, size=300)
+    params = {"solver": "adagrad", "learning_rate_init": 1e-3, "batch_size": 1, "random_state": 0}
+    whole = LogisticRegression(max_iter=4, **params)
+    with pytest.warns(match="max_iter"):
+        whole.fit(X, y)
+    parts = LogisticRegression(max_iter=4, **params)
+    for _ in range(4):
+        parts.partial_fit(X, y, classes=[0, 1])
     np.testing.assert_array_equal(whole.coef_, parts.coef_)
     assert whole.loss_curve_ == parts.loss_curve_

@@ -72,12 +72,12 @@ cdef int _cells_epoch(
         plain and steps.constant_rate >= 0
         and (h.code == ADAGRAD or h.code == SGD and h.momentum == 0)
         and model.n_slots == (h.code == ADAGRAD))
-    if cells.plain and h.code == ADAGRAD:
+    if cells.plain:
         with gil:
             if model._ridge_of is not data:
                 model.ridge, model._ridge_of = _ridge(l2, inv_scale, d), data
         cells.ridge = model.ridge
-        cells.plain = cells.ridge >= 0
+        cells.plain = h.code == SGD or cells.ridge >= 0
     # as absent.pxd: near 1 the moves' geometric sum has no closed form
     cells.plain_adam = (
         plain and h.code == ADAM and steps.ratio > 0 and steps.ratio <= 0.999
@@ -182,7 +182,8 @@ cdef int _cells_epoch(
                     _leave_cells(
                         &cells, d, s, h, steps, &a, &absent, features, theta, slots, tail)
                     raise
-    _leave_cells(&cells, d, n_steps, h, steps, &a, &absent, features, theta, slots, tail)
+    scratch.penalty = _leave_cells(
+        &cells, d, n_steps, h, steps, &a, &absent, features, theta, slots, tail)
     scratch.cells_left = True
     scratch.sums[0] += total
     return 0
@@ -268,25 +269,28 @@ cdef void _fill_cells(
         first += n
 
 
-cdef void _leave_cells(
+cdef double _leave_cells(
     const Cells* cells, Py_ssize_t d, Py_ssize_t now, const Hyper* h, const Steps* steps,
     const Listed* a, plain_absent* absent, int32_t* features, real* theta, real** slots,
     real tail,
 ) noexcept nogil:
     """All features after so many steps, to where they lie between epochs; and in their cells as
-    _fill_cells would have them for the next."""
+    _fill_cells would have them for the next. Returns the penalty; NaN if it would take another
+    look at all features."""
     cdef Py_ssize_t first = 0, n, i, m
+    cdef double penalty = 0, size
     if cells.plain:
-        arrays_plain(<real*> cells.table, <int32_t> d, h.code == ADAGRAD, <real> now,
-                     <real> (steps.constant_rate * cells.ridge), <real> h.epsilon, theta, slots[0])
-        return
+        penalty = arrays_plain(
+            <real*> cells.table, <int32_t> d, h.code == ADAGRAD, <real> now,
+            <real> (steps.constant_rate * cells.ridge), <real> h.epsilon, theta, slots[0])
+        return 0.5 * cells.ridge * penalty if cells.ridge >= 0 else NAN
     if cells.plain_adam:
         missed(absent, now, h, steps, cells, theta[0])
     while first < d:
         n = min(CHUNK, d - first)
         if cells.plain_adam and arrays_adam(
                 <real*> cells.table, <int32_t> first, <int32_t> n, absent,
-                <real*> a.parts, tail, theta, slots):
+                <real*> a.parts, tail, theta, slots, &penalty):
             first += n
             continue
         for i in range(n):
@@ -301,4 +305,8 @@ cdef void _leave_cells(
         for i in range(n if cells.plain_adam else 0):
             (<real*> a.tail)[i] = tail
         put_cells(cells, features, n, cells.n_changing, theta[0])
+        for i in range(n):
+            size = fabs(<double> (<real*> a.w)[i])
+            penalty += size * ((<real*> a.l1)[i] + 0.5 * (<real*> a.l2)[i] * size)
         first += n
+    return penalty

@@ -105,6 +105,8 @@ cdef class Scratch:
     cdef Py_ssize_t block_rows, target_columns, k
     cdef double[::1] params, scales, sums
     cdef object totals          # sums, as an array
+    # of the weights that an epoch left, in training's units; NaN: not known
+    cdef readonly double penalty
     cdef object cells           # room for those of cells.pxi, from one epoch to the next
     cdef list cells_for         # whose they are, and what else they depend on
     cdef bint cells_left        # whether they are what the next epoch begins with
@@ -175,6 +177,7 @@ cdef class Scratch:
         self.block_rows = rows
         self.k = k
         self.sums = self.totals = np.zeros(k)
+        self.penalty = NAN
 
     cdef bint look_for_cells(
         self, model, Py_ssize_t n_bytes, bint plain, bint plain_adam, double rate, double tail,
@@ -215,6 +218,7 @@ cdef class Scratch:
         data._check_outputs(self.k)
         self.params, self.scales = data.params, data.scales
         self.sums[:] = 0
+        self.penalty = NAN
         if self.in_place:
             self._shift[:] = 0 if data._shift is None else data._shift
         self.masking = mask_key is not None

@@ -115,11 +115,13 @@ cdef extern from *:
         } \
     } \
     /* Weights of the d features after `now` steps, and adagrad's sums of squares, as arrays; the \
-     * cells are then what plain_fill would make of these. */ \
-    static void plain_arrays##F( \
+     * cells are then what plain_fill would make of these. Returns the sum of the weights' squares \
+     * in the data's units, in double precision. */ \
+    static double plain_arrays##F( \
             T *table, int32_t d, int adagrad, T now, T ridge, T eps, T *w, T *G) { \
         const quad_vector##F none = {0}; \
         quad_vector##F a, b, c, e, growth, root, sum; \
+        quad_vector squares = {0}; \
         for (ptrdiff_t first = 0; first < d; first += QUADS##F) { \
             int32_t n = d - first < QUADS##F ? (int32_t) (d - first) : QUADS##F; \
             places_read##F(table + 4 * first, &a, &b, &c, &e); \
@@ -133,7 +135,10 @@ cdef extern from *:
             a *= plain_exp2##F((b - now) * growth); \
             plain_put##F(w + first, n, a); \
             places_fill##F(table + 4 * first, a, none, c, e); \
+            a = plain_some##F((const T *) &a, n) * c; \
+            squares += plain_products##F(a, a); \
         } \
+        return plain_sum(squares); \
     }
     PLAIN_ROWS(float, f)
     PLAIN_ROWS(double, )
@@ -143,8 +148,8 @@ cdef extern from *:
     #define plain_forward(...) 0
     #define plain_backwardf(...) ((void) 0)
     #define plain_backward(...) ((void) 0)
-    #define plain_arraysf(...) ((void) 0)
-    #define plain_arrays(...) ((void) 0)
+    #define plain_arraysf(...) 0
+    #define plain_arrays(...) 0
     #define plain_fillf(...) ((void) 0)
     #define plain_fill(...) ((void) 0)
     #endif
@@ -167,10 +172,10 @@ cdef extern from *:
     void plain_backward(
         double* table, const uint32_t* places, Py_ssize_t n, bint adagrad, double now,
         double gradient, double eta, double eps, const double* parts) noexcept nogil
-    void plain_arraysf(
+    double plain_arraysf(
         float* table, int32_t d, bint adagrad, float now, float ridge, float eps, float* w,
         float* G) noexcept nogil
-    void plain_arrays(
+    double plain_arrays(
         double* table, int32_t d, bint adagrad, double now, double ridge, double eps,
         double* w, double* G) noexcept nogil
     void plain_fillf(
@@ -218,15 +223,15 @@ cdef inline void backward_plain(
             plain_backward(table, places, n, False, now, gradient, eta, eps, parts)
 
 
-cdef inline void arrays_plain(
+cdef inline double arrays_plain(
     real* table, int32_t d, bint adagrad, real now, real ridge, real eps, real* w, real* G,
 ) noexcept nogil:
     """Weights of the d features after so many steps, and adagrad's sums of squares, as arrays; the
-    cells are then what fill_plain would make of these."""
+    cells are then what fill_plain would make of these. Returns the sum of (w inv_scale)^2."""
     if real is float:
-        plain_arraysf(table, d, adagrad, now, ridge, eps, w, G)
+        return plain_arraysf(table, d, adagrad, now, ridge, eps, w, G)
     else:
-        plain_arrays(table, d, adagrad, now, ridge, eps, w, G)
+        return plain_arrays(table, d, adagrad, now, ridge, eps, w, G)
 
 
 cdef inline void fill_plain(

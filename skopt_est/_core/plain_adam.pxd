@@ -117,11 +117,13 @@ cdef extern from *:
         *z = plain_sum##F(sums); \
         return !PLAIN_LANES_OF##F(odd); \
     } \
-    /* The n features from `first` on after absent->now steps, as arrays; or 0. */ \
+    /* The n features from `first` on after absent->now steps, as arrays; or 0. Their L2 penalty \
+     * is added to that of others. */ \
     static int plain_adam_arrays##F( \
             T *table, int32_t first, int32_t n, const plain_absent *absent, T *parts, T tail, \
-            T *w, T *m, T *v, T *D) { \
+            T *w, T *m, T *v, T *D, double *penalty) { \
         const quad_vector##F none = {0}; \
+        quad_vector squares = {0}; \
         quad_vector##F *part = (quad_vector##F *) parts; \
         quad_bits##F odd = {0}; \
         uint32_t at[QUADS##F]; \
@@ -146,7 +148,10 @@ cdef extern from *:
             plain_put##F(m + to, some, part[4]); \
             plain_put##F(v + to, some, part[5]); \
             plain_put##F(D + to, some, part[6]); \
+            part[0] = plain_some##F((const T *) part, some); \
+            squares += plain_products##F(part[0], part[0] * part[3]); \
         } \
+        *penalty += 0.5 * plain_sum(squares); \
         return 1; \
     } \
     QUAD_INLINE void plain_adam_backward##F( \
@@ -200,10 +205,11 @@ cdef extern from *:
         const skopt_ahead* ahead) noexcept nogil
     bint plain_adam_arraysf(
         float* table, int32_t first, int32_t n, const plain_absent* absent, float* parts,
-        float tail, float* w, float* m, float* v, float* D) noexcept nogil
+        float tail, float* w, float* m, float* v, float* D, double* penalty) noexcept nogil
     bint plain_adam_arrays(
         double* table, int32_t first, int32_t n, const plain_absent* absent, double* parts,
-        double tail, double* w, double* m, double* v, double* D) noexcept nogil
+        double tail, double* w, double* m, double* v, double* D,
+        double* penalty) noexcept nogil
     void plain_adam_backwardf(
         float* table, const uint32_t* places, Py_ssize_t n, float now, float gradient,
         const plain_adam* h, const float* parts) noexcept nogil
@@ -237,13 +243,13 @@ cdef inline void backward_adam(
 
 cdef inline bint arrays_adam(
     real* table, int32_t first, int32_t n, const plain_absent* absent, real* parts, real tail,
-    real* w, real** slots,
+    real* w, real** slots, double* penalty,
 ) noexcept nogil:
     """The n features from `first` on after absent.now steps, as arrays; False, and nothing is done,
-    if one has no closed form."""
+    if one has no closed form. Their L2 penalty is added to that of others."""
     if real is float:
         return plain_adam_arraysf(table, first, n, absent, parts, tail, w, slots[0], slots[1],
-                                  slots[2])
+                                  slots[2], penalty)
     else:
         return plain_adam_arrays(table, first, n, absent, parts, tail, w, slots[0], slots[1],
-                                 slots[2])
+                                 slots[2], penalty)

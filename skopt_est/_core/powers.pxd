@@ -190,6 +190,16 @@ cdef extern from *:
         for (int32_t j = 0; j < n && n < QUADS##F; j++) \
             x[j] = some[j]; \
     }
+    /* Products in double precision; of eight lanes four sums of two. */
+    #define PLAIN_LOW(x) \
+        __builtin_convertvector(__builtin_shufflevector(x, x, 0, 1, 2, 3), quad_vector)
+    #define PLAIN_HIGH(x) __builtin_convertvector(QUAD_HALF(x), quad_vector)
+    QUAD_INLINE quad_vector plain_products(quad_vector x, quad_vector y) {
+        return x * y;
+    }
+    QUAD_INLINE quad_vector plain_productsf(quad_vectorf x, quad_vectorf y) {
+        return PLAIN_LOW(x) * PLAIN_LOW(y) + PLAIN_HIGH(x) * PLAIN_HIGH(y);
+    }
     PLAIN_FUNCTIONS(float, f)
     PLAIN_FUNCTIONS(double, )
     #else
