@@ -286,13 +286,13 @@ cdef double _leave_cells(
         return 0.5 * cells.ridge * penalty if cells.ridge >= 0 else NAN
     if cells.plain_adam:
         missed(absent, now, h, steps, cells, theta[0])
-    while first < d:
-        n = min(CHUNK, d - first)
-        if cells.plain_adam and arrays_adam(
-                <real*> cells.table, <int32_t> first, <int32_t> n, absent,
-                <real*> a.parts, tail, theta, slots, &penalty):
-            first += n
-            continue
+    while True:
+        if cells.plain_adam:
+            first = arrays_adam(<real*> cells.table, <int32_t> first, <int32_t> d, absent, tail,
+                                theta, slots, &penalty)
+        n = min(QUAD_LANES if cells.plain_adam else CHUNK, d - first)
+        if n == 0:
+            return penalty
         for i in range(n):
             features[i] = <int32_t> (first + i)
         take_cells(cells, features, n, theta[0])
@@ -309,4 +309,3 @@ cdef double _leave_cells(
             size = fabs(<double> (<real*> a.w)[i])
             penalty += size * ((<real*> a.l1)[i] + 0.5 * (<real*> a.l2)[i] * size)
         first += n
-    return penalty

@@ -129,20 +129,21 @@ cdef extern from *:
             at[i] = (T *) ((char *) table + places[i]); \
         quads_leave_two##F(at, a, b); \
     } \
-    /* The same where the cells of a group lie one after the other. */ \
+    /* The same where cells of a group lie one after the other, so many numbers wide. */ \
     QUAD_INLINE void places_read##F( \
-            const T *cells, quad_vector##F *a, quad_vector##F *b, quad_vector##F *c, \
+            const T *cells, int width, quad_vector##F *a, quad_vector##F *b, quad_vector##F *c, \
             quad_vector##F *e) { \
         const T *at[QUADS##F]; \
         for (int i = 0; i < QUADS##F; i++) \
-            at[i] = cells + 4 * i; \
+            at[i] = cells + width * i; \
         quads_bring##F(at, (T *) a, (T *) b, (T *) c, (T *) e); \
     } \
     QUAD_INLINE void places_fill##F( \
-            T *cells, quad_vector##F a, quad_vector##F b, quad_vector##F c, quad_vector##F e) { \
+            T *cells, int width, quad_vector##F a, quad_vector##F b, quad_vector##F c, \
+            quad_vector##F e) { \
         T *at[QUADS##F]; \
         for (int i = 0; i < QUADS##F; i++) \
-            at[i] = cells + 4 * i; \
+            at[i] = cells + width * i; \
         quads_leave##F(at, (const T *) &a, (const T *) &b, (const T *) &c, (const T *) &e); \
     }
     PLACES(float, f)

@@ -111,7 +111,7 @@ cdef extern from *:
                 e = sums_root##F(e); \
             else \
                 e = plain_log2p##F(rate * e, rate * e, rate * e + 2); \
-            places_fill##F(table + 4 * first, a, b, c, e); \
+            places_fill##F(table + 4 * first, 4, a, b, c, e); \
         } \
     } \
     /* Weights of the d features after `now` steps, and adagrad's sums of squares, as arrays; the \
@@ -124,7 +124,7 @@ cdef extern from *:
         quad_vector squares = {0}; \
         for (ptrdiff_t first = 0; first < d; first += QUADS##F) { \
             int32_t n = d - first < QUADS##F ? (int32_t) (d - first) : QUADS##F; \
-            places_read##F(table + 4 * first, &a, &b, &c, &e); \
+            places_read##F(table + 4 * first, 4, &a, &b, &c, &e); \
             growth = e; \
             if (adagrad) { \
                 growth = sums_shrinking##F(ridge * (c * c), e, eps); \
@@ -134,7 +134,7 @@ cdef extern from *:
             } \
             a *= plain_exp2##F((b - now) * growth); \
             plain_put##F(w + first, n, a); \
-            places_fill##F(table + 4 * first, a, none, c, e); \
+            places_fill##F(table + 4 * first, 4, a, none, c, e); \
             a = plain_some##F((const T *) &a, n) * c; \
             squares += plain_products##F(a, a); \
         } \

@@ -59,7 +59,8 @@ cdef extern from *:
     /* The steps that a group missed. Where their moves shrink faster than the penalty makes \
      * weights shrink, as absent.pxd has it, but that kappa is times what the penalty left, which \
      * may be nothing. Else the last moves count most, and those before are larger by 1 / turn \
-     * each, if they came since the rates' last jump. Returns where neither is near enough. */ \
+     * each, if they came since the rates' last jump. Moments may be left next to zero: the step \
+     * that follows looks at them again. Returns where neither is near enough. */ \
     QUAD_INLINE quad_bits##F plain_adam_up##F( \
             quad_vector##F *part, const plain_missed##F *steps) { \
         quad_vector##F m = part[4], v = part[5], away = part[8], y = part[6] * part[3]; \
@@ -88,8 +89,8 @@ cdef extern from *:
         } \
         way *= m / (below * (plain_root##F(v) + steps->eps)); \
         part[0] = kept * part[0] - PLAIN_KEEP(F, way, missed & (quad_bits##F) (m != 0)); \
-        part[4] = plain_without##F(m * decay, steps->tiny); \
-        part[5] = plain_without##F(v * (root * root), steps->tiny); \
+        part[4] = m * decay; \
+        part[5] = v * (root * root); \
         return odd; \
     } \
     /* First all that belongs to the features, then the arithmetic, a pass of its own so that more \
@@ -117,42 +118,35 @@ cdef extern from *:
         *z = plain_sum##F(sums); \
         return !PLAIN_LANES_OF##F(odd); \
     } \
-    /* The n features from `first` on after absent->now steps, as arrays; or 0. Their L2 penalty \
-     * is added to that of others. */ \
-    static int plain_adam_arrays##F( \
-            T *table, int32_t first, int32_t n, const plain_absent *absent, T *parts, T tail, \
-            T *w, T *m, T *v, T *D, double *penalty) { \
+    /* Groups of features from `first` on after absent->now steps, as arrays; the cells are then \
+     * those of the next epoch, whose table begins with `tail`. Returns the first feature of a \
+     * group that is not whole or has no closed form. The L2 penalty of those before is added. */ \
+    static int32_t plain_adam_arrays##F( \
+            T *table, int32_t first, int32_t d, const plain_absent *absent, T tail, T *w, T *m, \
+            T *v, T *D, double *penalty) { \
         const quad_vector##F none = {0}; \
+        quad_vector##F part[PLAIN_ADAM_PARTS]; \
         quad_vector squares = {0}; \
-        quad_vector##F *part = (quad_vector##F *) parts; \
-        quad_bits##F odd = {0}; \
-        uint32_t at[QUADS##F]; \
         const plain_missed##F steps = plain_missing##F(absent); \
-        for (int32_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
-            for (int32_t j = 0; j < QUADS##F; j++) \
-                at[j] = (uint32_t) (first + (i + j < n ? i + j : i)) << PLAIN_ADAM_SHIFT##F; \
-            plain_adam_take##F(table, at, steps.now, part); \
-            odd |= plain_adam_up##F(part, &steps); \
-        } \
-        for (int j = 0; j < QUADS##F; j++) \
-            if (odd[j]) \
-                return 0; \
-        part = (quad_vector##F *) parts; \
-        for (int32_t i = 0; i < n; i += QUADS##F, part += PLAIN_ADAM_PARTS) { \
-            const int32_t some = n - i < QUADS##F ? n - i : QUADS##F, to = first + i; \
-            for (int32_t j = 0; j < QUADS##F; j++) \
-                at[j] = (uint32_t) (to + (j < some ? j : 0)) << PLAIN_ADAM_SHIFT##F; \
-            places_store_two##F(table, at, part[0], none); \
-            places_store##F(table, at, 4, part[4], part[5], part[6], none + tail); \
-            plain_put##F(w + to, some, part[0]); \
-            plain_put##F(m + to, some, part[4]); \
-            plain_put##F(v + to, some, part[5]); \
-            plain_put##F(D + to, some, part[6]); \
-            part[0] = plain_some##F((const T *) part, some); \
+        for (; d - first >= QUADS##F; first += QUADS##F) { \
+            T *cells = table + 8 * (ptrdiff_t) first; \
+            places_read##F(cells, 8, part, part + 8, part + 2, part + 3); \
+            places_read##F(cells + 4, 8, part + 4, part + 5, part + 6, part + 7); \
+            part[8] = steps.now - part[8]; \
+            if (PLAIN_LANES_OF##F(plain_adam_up##F(part, &steps))) \
+                break; \
+            part[4] = plain_without##F(part[4], steps.tiny); \
+            part[5] = plain_without##F(part[5], steps.tiny); \
+            places_fill##F(cells, 8, part[0], none, part[2], part[3]); \
+            places_fill##F(cells + 4, 8, part[4], part[5], part[6], none + tail); \
+            *(quad_vector##F *) (w + first) = part[0]; \
+            *(quad_vector##F *) (m + first) = part[4]; \
+            *(quad_vector##F *) (v + first) = part[5]; \
+            *(quad_vector##F *) (D + first) = part[6]; \
             squares += plain_products##F(part[0], part[0] * part[3]); \
         } \
         *penalty += 0.5 * plain_sum(squares); \
-        return 1; \
+        return first; \
     } \
     QUAD_INLINE void plain_adam_backward##F( \
             T *table, const uint32_t *places, ptrdiff_t n, T now, T gradient, \
@@ -203,13 +197,12 @@ cdef extern from *:
         const double* table, const uint32_t* places, const double* values, Py_ssize_t n,
         int32_t empty, const plain_absent* absent, double* parts, double* z,
         const skopt_ahead* ahead) noexcept nogil
-    bint plain_adam_arraysf(
-        float* table, int32_t first, int32_t n, const plain_absent* absent, float* parts,
-        float tail, float* w, float* m, float* v, float* D, double* penalty) noexcept nogil
-    bint plain_adam_arrays(
-        double* table, int32_t first, int32_t n, const plain_absent* absent, double* parts,
-        double tail, double* w, double* m, double* v, double* D,
-        double* penalty) noexcept nogil
+    int32_t plain_adam_arraysf(
+        float* table, int32_t first, int32_t d, const plain_absent* absent, float tail, float* w,
+        float* m, float* v, float* D, double* penalty) noexcept nogil
+    int32_t plain_adam_arrays(
+        double* table, int32_t first, int32_t d, const plain_absent* absent, double tail,
+        double* w, double* m, double* v, double* D, double* penalty) noexcept nogil
     void plain_adam_backwardf(
         float* table, const uint32_t* places, Py_ssize_t n, float now, float gradient,
         const plain_adam* h, const float* parts) noexcept nogil
@@ -241,15 +234,16 @@ cdef inline void backward_adam(
         plain_adam_backward(table, places, n, now, gradient, h, parts)
 
 
-cdef inline bint arrays_adam(
-    real* table, int32_t first, int32_t n, const plain_absent* absent, real* parts, real tail,
-    real* w, real** slots, double* penalty,
+cdef inline int32_t arrays_adam(
+    real* table, int32_t first, int32_t d, const plain_absent* absent, real tail, real* w,
+    real** slots, double* penalty,
 ) noexcept nogil:
-    """The n features from `first` on after absent.now steps, as arrays; False, and nothing is done,
-    if one has no closed form. Their L2 penalty is added to that of others."""
+    """Features from `first` on after absent.now steps, as arrays, and in their cells as the next
+    epoch begins, whose table begins with `tail`; their penalty is added to that of others. Returns
+    the first that is left, as it has no closed form or its group is not whole: d at last."""
     if real is float:
-        return plain_adam_arraysf(table, first, n, absent, parts, tail, w, slots[0], slots[1],
-                                  slots[2], penalty)
+        return plain_adam_arraysf(table, first, d, absent, tail, w, slots[0], slots[1], slots[2],
+                                  penalty)
     else:
-        return plain_adam_arrays(table, first, n, absent, parts, tail, w, slots[0], slots[1],
-                                 slots[2], penalty)
+        return plain_adam_arrays(table, first, d, absent, tail, w, slots[0], slots[1], slots[2],
+                                 penalty)
