@@ -17,8 +17,8 @@ from skopt_est._core.rows cimport (
     CACHE_LINE, PREFETCH_BYTES, ROWS_AHEAD, Rows, prefetch_entries,
 )
 from skopt_est._core.solvers cimport (
-    N_SLOTS_MAX, Hyper, adagrad as adagrad_step, data_step, prox, sgd, slot_of_D,
-    tiny,
+    ADAGRAD, ADAM, N_SLOTS_MAX, SGD, Hyper, adagrad as adagrad_step, data_step, prox, sgd,
+    slot_of_D, tiny,
 )
 from skopt_est._core.types cimport real
 
@@ -126,16 +126,23 @@ cdef inline const real* in_vectors(
     return room
 
 
+cdef inline Py_ssize_t cells_ahead(int code) noexcept nogil:
+    """How many steps on the row is whose cells are asked for, in plain steps of this solver: what
+    adagrad and Adam do in one leaves time enough, if all are asked for at once."""
+    return 1 if PLAIN_ASKS_LATE and code != SGD else CELLS_AHEAD
+
+
 cdef inline void list_first(
-    const Rows* rows, const int32_t* order, Py_ssize_t n_steps, const Cells* cells, real like
+    const Rows* rows, const int32_t* order, Py_ssize_t n_steps, Py_ssize_t before,
+    const Cells* cells, real like
 ) noexcept nogil:
-    """The places of the first rows, which no step before them lists."""
+    """The places of the first rows, so many, which no step before them lists."""
     cdef const int32_t* features = rows.indices
     cdef skopt_ahead ahead
     cdef Py_ssize_t s
     ahead.index = ahead.value = NULL
     ahead.entries = 0
-    for s in range(min(CELLS_AHEAD, n_steps)):
+    for s in range(min(before, n_steps)):
         ahead.feature = features + rows.indptr[order[s]]
         ahead.last_feature = features + rows.indptr[order[s] + 1]
         ahead.place = places_of(cells, s)
@@ -143,10 +150,10 @@ cdef inline void list_first(
 
 
 cdef inline void look_ahead(
-    skopt_ahead* ahead, const Rows* rows, const int32_t* order, Py_ssize_t s, Py_ssize_t n_steps,
-    const real* targets, const Cells* cells,
+    skopt_ahead* ahead, const Rows* rows, const int32_t* order, Py_ssize_t s, Py_ssize_t by,
+    Py_ssize_t n_steps, const real* targets, const Cells* cells,
 ) noexcept nogil:
-    """What is to be asked for in step s: the cells of the row CELLS_AHEAD steps on, whose places
+    """What is to be asked for in step s: the cells of the row `by` steps on, whose places
     are listed if any are, and the entries of the row ROWS_AHEAD steps on, the first ones of a long
     row. Its target, and where the entries of a later row lie, are asked for here."""
     cdef const real* values = <const real*> rows.values
@@ -156,12 +163,12 @@ cdef inline void look_ahead(
     ahead.place = NULL
     ahead.index = ahead.value = NULL
     ahead.entries = 0
-    if s + CELLS_AHEAD < n_steps:
-        row = order[s + CELLS_AHEAD]
+    if s + by < n_steps:
+        row = order[s + by]
         ahead.feature = rows.indices + rows.indptr[row]
         ahead.last_feature = rows.indices + rows.indptr[row + 1]
         if cells.places != NULL:
-            ahead.place = places_of(cells, s + CELLS_AHEAD)
+            ahead.place = places_of(cells, s + by)
     if s + 2 * ROWS_AHEAD < n_steps:
         skopt_prefetch(rows.indptr + order[s + 2 * ROWS_AHEAD])
     if s + ROWS_AHEAD < n_steps:
@@ -200,7 +207,7 @@ cdef inline void plain_rows(
     cdef const uint32_t* places
     cdef real eta = <real> steps.constant_rate, ridge = <real> (steps.constant_rate * cells.ridge)
     cdef real eps = <real> h.epsilon, z, gradient, now, D, intercept = 0
-    cdef Py_ssize_t s, row, n
+    cdef Py_ssize_t s, row, n, by = cells_ahead(ADAGRAD if adagrad else SGD)
     cdef int64_t at
     cdef skopt_ahead ahead
     if bias != NULL:
@@ -212,14 +219,14 @@ cdef inline void plain_rows(
         values = in_vectors(rows, at, n, room)
         places = places_of(cells, s)
         now = <real> s
-        look_ahead(&ahead, rows, order, s, n_steps, targets, cells)
+        look_ahead(&ahead, rows, order, s, by, n_steps, targets, cells)
         z = intercept + forward_plain(
-            table, places, values, n, filling(cells, s + CELLS_AHEAD), adagrad, now, ridge, eps,
+            table, places, values, n, filling(cells, s + by), adagrad, now, ridge, eps,
             parts, &ahead)
         told[s - first] = z
         gradient = slope(loss, targets, weights, row, z, param, scale)
         if PLAIN_ASKS_LATE:
-            list_all(&ahead, table, cells.shift, filling(cells, s + CELLS_AHEAD))
+            list_all(&ahead, table, cells.shift, filling(cells, s + by))
         backward_plain(table, places, n, adagrad, now, gradient, eta, eps, parts)
         if bias != NULL:
             # whose rate is that of all steps: the one at hand would have to be waited for
@@ -246,13 +253,14 @@ cdef inline real row_step(
     cdef real* slots[N_SLOTS_MAX]
     cdef real z = 0, gradient, D, now = <real> (s + 1)
     cdef Py_ssize_t row = order[s], n, whole, i
+    cdef Py_ssize_t by = cells_ahead(ADAM) if cells.plain_adam else CELLS_AHEAD
     cdef int64_t first = rows.indptr[row]
     cdef skopt_ahead ahead
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
     whole = whole_lanes(n)
     features = rows.indices + first
     take_cells(cells, features, n, now)
-    look_ahead(&ahead, rows, order, s, n_steps, targets, cells)
+    look_ahead(&ahead, rows, order, s, by, n_steps, targets, cells)
     skopt_ask_all(&ahead, cells.table, cells.width * sizeof(real), sizeof(real))
     if steps.moves_without_gradient:
         bring_up(a, n, s, h, steps, now)
@@ -321,17 +329,17 @@ cdef inline bint adam_step(
     cdef real* parts = <real*> a.parts
     cdef real* slots[N_SLOTS_MAX]
     cdef const double* c = steps.coefficients + s * steps.stride
-    cdef Py_ssize_t row = order[s], n, i
+    cdef Py_ssize_t row = order[s], n, i, by = cells_ahead(ADAM)
     cdef int64_t first = rows.indptr[row]
     cdef const uint32_t* places = places_of(cells, s)
     cdef real z = 0, gradient
     cdef plain_adam step
     cdef skopt_ahead ahead
-    look_ahead(&ahead, rows, order, s, n_steps, targets, cells)
+    look_ahead(&ahead, rows, order, s, by, n_steps, targets, cells)
     n = <Py_ssize_t> (rows.indptr[row + 1] - first)
     missed(absent, s, h, steps, cells, param)
     if not forward_adam(table, places, in_vectors(rows, first, n, <real*> a.w), n,
-                        filling(cells, s + CELLS_AHEAD), absent, parts, &z, &ahead):
+                        filling(cells, s + by), absent, parts, &z, &ahead):
         return False
     if bias != NULL:
         z += bias[0]

@@ -143,7 +143,7 @@ cdef int _cells_epoch(
     for i in range(LISTS if cells.plain and h.code == ADAGRAD else 0):
         (<real*> cells.table)[(d + i) * cells.width + 3] = 1    # what needs a sum finds one
     if plain:
-        list_first(rows, order, n_steps, &cells, param)
+        list_first(rows, order, n_steps, cells_ahead(h.code), &cells, param)
     while s < n_steps:
         stop = min(s + AT_ONCE, n_steps) if batch_size == 1 else s + 1
         if cells.plain and h.code == ADAGRAD:

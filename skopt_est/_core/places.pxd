@@ -67,6 +67,21 @@ cdef extern from *:
             skopt_prefetch((const char *) table + (listed)[k]);
     #endif
 
+    /* Where these quads lie. With AVX-512 two places are loaded at a time, as above. */
+    #if defined(__AVX512VL__)
+    #define PLACES_AT(F, at, T, table, places, offset) \
+        for (int i = 0; i < QUADS##F; i += 2) { \
+            uint64_t two; \
+            memcpy(&two, (places) + i, sizeof(two)); \
+            at[i] = (T *) ((char *) (table) + (uint32_t) two) + (offset); \
+            at[i + 1] = (T *) ((char *) (table) + (two >> 32)) + (offset); \
+        }
+    #else
+    #define PLACES_AT(F, at, T, table, places, offset) \
+        for (int i = 0; i < QUADS##F; i++) \
+            at[i] = (T *) ((char *) (table) + (places)[i]) + (offset);
+    #endif
+
     #define PLACES(T, F) \
     /* Lists and asks for the group of features i, i + 1, ... of the row that is ahead, which are \
      * these; a cell takes 1 << shift bytes. */ \
@@ -109,8 +124,7 @@ cdef extern from *:
             const T *table, const uint32_t *places, int offset, quad_vector##F *a, \
             quad_vector##F *b, quad_vector##F *c, quad_vector##F *e) { \
         const T *at[QUADS##F]; \
-        for (int i = 0; i < QUADS##F; i++) \
-            at[i] = (const T *) ((const char *) table + places[i]) + offset; \
+        PLACES_AT(F, at, const T, table, places, offset) \
         quads_bring##F(at, (T *) a, (T *) b, (T *) c, (T *) e); \
     } \
     QUAD_INLINE void places_store##F( \
