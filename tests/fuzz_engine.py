@@ -88,6 +88,7 @@ def problem(rng, engine):
     epoch = {
         "order": rng.permutation(n).astype(np.int32),
         "batch_size": batch,
+        "resumes": bool(rng.random() < 0.5),
         "coefficients": coefficients,
         "by_feature": as_csr and bool(rng.random() < 0.7),
     }
@@ -235,6 +236,7 @@ def helpers(rng, engine):
             "numbers": rng.normal(size=n).astype(rng.choice([np.float32, np.float64])),
         },
         zeros={"shape": (int(rng.integers(0, 9)), 3), "dtype": np.dtype(np.float32)},
+        in_large_pages={"n_bytes": int(rng.choice([0, 9, 1 << 20, 3 << 20]))},
     )
     name = str(rng.choice(list(calls.arguments)))
     getattr(engine, name)(**calls[name])
