@@ -123,7 +123,7 @@ class Passes:
         self.alike_at: tuple[float, Array] | None = None
         # what `_going_on` found for so many steps alike, and their rate
         self.gone_on: tuple[int, float, dict[str, Any]] = 0, 0.0, {}
-        # whether all is as the engine left it: what this training changes it alone changes
+        # After the first call nobody but the engine writes to weights and slots of this training.
         self.resumes = False
 
     @property
@@ -136,8 +136,8 @@ class Passes:
         return self.objective.scratch()
 
     def penalty(self) -> float | None:
-        """Of the weights that the last pass left, in the user's units; None: the engine did not
-        find it on its way."""
+        """Of the weights that the last pass left, in the user's units, by strengths in the data's
+        type; None: the engine did not find it on its way."""
         found = self.scratch.penalty
         return None if math.isnan(found) else found * float(self.objective.unit[0])
 

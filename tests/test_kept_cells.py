@@ -5,16 +5,16 @@ import pytest
 from by_feature import steps
 from scipy import sparse
 
-from skopt_est import LogisticRegression
+from skopt_est import LogisticRegression, _epoch
 from skopt_est._core import engine
 from skopt_est.solvers import SOLVERS
 
 N, D = 60, 45
 
 
-def problem(dtype, seed=0):
-    rng = np.random.default_rng(seed)
-    X = sparse.random(N, D, 0.1, "csr", rng=rng, data_rvs=rng.standard_normal, dtype=np.float64)
+def problem(dtype, n=N):
+    rng = np.random.default_rng(0)
+    X = sparse.random(n, D, 0.1, "csr", rng=rng, data_rvs=rng.standard_normal, dtype=np.float64)
     labels = (X @ rng.normal(size=D) > 0).astype(dtype)[:, None]
     return sparse.csr_matrix(X.astype(dtype)), labels
 
@@ -37,7 +37,6 @@ class Training:
             *(self.theta, self.slots, self.network, self.l1, self.l2), self.rule.hyper()
         )
         self.extras = np.zeros(1)
-        self.n_steps = -(-N // batch_size)
         self.done = 0
         self.scratch = self.new_scratch()
 
@@ -48,19 +47,20 @@ class Training:
         size = np.abs(self.theta[:D].astype(np.float64))
         return float(np.sum(size * (self.l1 + 0.5 * self.l2 * size)))
 
-    def epoch(self, rates, resumes):
-        """rates: one number, or one of each step."""
-        rates = np.broadcast_to(rates, self.n_steps)
-        ages = self.done + 1.0 + np.arange(self.n_steps)
+    def epoch(self, rates, resumes, n=N):
+        """Over n of the rows; rates: one number, or one of each step."""
+        n_steps = -(-n // self.batch_size)
+        rates = np.broadcast_to(rates, n_steps)
+        ages = self.done + 1.0 + np.arange(n_steps)
         numbers = self.rule.coefficients(ages, rates, self.extras)
         momentum, options = self.rule.momentum_of(numbers), {}
         if momentum is not None:
-            weights = np.full(self.n_steps, momentum.weights)
+            weights = np.full(n_steps, momentum.weights)
             options = {"tail": engine.momentum_tail(weights, momentum.ratio)}
             options |= momentum._asdict()
             del options["weights"]
-        order = np.random.default_rng(self.done).permutation(N).astype(np.int32)
-        self.done += self.n_steps
+        order = np.random.default_rng(self.done).permutation(N)[:n].astype(np.int32)
+        self.done += n_steps
         return engine.run_epoch(
             *(self.data, self.model, self.scratch, order, self.batch_size, numbers),
             by_feature=True,
@@ -89,7 +89,7 @@ def test_epochs_that_resume_have_the_bits_of_those_that_do_not(
     solver, hyper, dtype, batch_size, l1, l2
 ):
     kept, anew = (Training(solver, dtype, batch_size, l1, l2, **hyper) for _ in range(2))
-    falling = 0.01 / np.sqrt(1.0 + np.arange(kept.n_steps))
+    falling = 0.01 / np.sqrt(1.0 + np.arange(-(-N // batch_size)))
     for i, rates in enumerate([0.01, 0.01, 0.01, 0.002, falling, falling, 0.01, 0.01]):
         anew.scratch = anew.new_scratch()
         np.testing.assert_array_equal(kept.epoch(rates, i > 0), anew.epoch(rates, False))
@@ -100,6 +100,18 @@ def test_epochs_that_resume_have_the_bits_of_those_that_do_not(
         )
         assert anew.scratch.penalty == kept.scratch.penalty
     assert np.isfinite(kept.theta).all() and kept.theta[:D].any()
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("solver, hyper", SOLVER_CASES)
+def test_a_call_of_one_step_in_between_is_not_lost(solver, hyper, batch_size):
+    kept, anew = (Training(solver, np.float32, batch_size, 0.0, 1e-2, **hyper) for _ in range(2))
+    for i, n in enumerate([N, batch_size, N, N, 1, 8, N]):
+        anew.scratch = anew.new_scratch()
+        kept.epoch(0.01, i > 0, n)
+        anew.epoch(0.01, False, n)
+        np.testing.assert_array_equal(kept.theta, anew.theta)
+        np.testing.assert_array_equal(kept.slots, anew.slots)
 
 
 def test_a_penalty_that_steps_do_not_add_up_is_not_told():
@@ -130,10 +142,15 @@ def test_sums_of_any_size_are_kept_as_they_are_left(G):
         np.testing.assert_array_equal(kept.slots, anew.slots)
 
 
+@pytest.mark.parametrize("l1", [0.0, 1e-5])
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("solver, hyper", SOLVER_CASES)
-def test_what_was_written_in_between_counts_unless_epochs_resume(solver, hyper):
+def test_what_was_written_in_between_counts_unless_epochs_resume(
+    solver, hyper, dtype, batch_size, l1
+):
     resuming, asked, not_asked = (
-        Training(solver, np.float64, 1, 0.0, 1e-4, **hyper) for _ in range(3)
+        Training(solver, dtype, batch_size, l1, 1e-4, **hyper) for _ in range(3)
     )
     for training in (resuming, asked, not_asked):
         training.epoch(0.01, False)
@@ -150,8 +167,10 @@ def test_what_was_written_in_between_counts_unless_epochs_resume(solver, hyper):
 @pytest.mark.parametrize("batch_size", [1, 3])
 @pytest.mark.parametrize("solver", ["sgd", "adagrad", "rmsprop", "adam", "nadam", "amsgrad"])
 @pytest.mark.parametrize("learning_rate", ["constant", "invscaling"])
-def test_a_fit_is_as_many_calls_of_partial_fit(learning_rate, solver, batch_size):
-    X, y = problem(np.float32)
+@pytest.mark.parametrize("n", [N, N + 1])
+def test_a_fit_is_as_many_calls_of_partial_fit(n, learning_rate, solver, batch_size, monkeypatch):
+    monkeypatch.setattr(_epoch, "ROWS_AT_ONCE", N // 4)  # so that row N + 1 is a call by itself
+    X, y = problem(np.float32, n)
     params = {"solver": solver, "learning_rate": learning_rate, "learning_rate_init": 0.01}
     params |= {"batch_size": batch_size, "random_state": 0, "alpha": 1e-2, "tol": 0.0}
     whole = LogisticRegression(max_iter=5, n_iter_no_change=10, **params)
@@ -165,8 +184,10 @@ def test_a_fit_is_as_many_calls_of_partial_fit(learning_rate, solver, batch_size
     assert whole.loss_curve_ == parts.loss_curve_
 
 
-@pytest.mark.parametrize("n_bytes", [0, 1, 1_000, 1 << 20, (1 << 21) + 1, 3 << 20, 5_000_001])
-@pytest.mark.parametrize("refused", [False, True])
+SIZES = [(n, False) for n in (0, 1, 1_000, 1 << 20, (1 << 21) + 1, 3 << 20, 5_000_001)]
+
+
+@pytest.mark.parametrize("n_bytes, refused", [*SIZES, (3 << 20, True)])
 def test_room_in_large_pages_is_as_long_as_asked_for(n_bytes, refused, monkeypatch):
     if refused:
 
@@ -182,7 +203,14 @@ def test_room_in_large_pages_is_as_long_as_asked_for(n_bytes, refused, monkeypat
     np.testing.assert_array_equal(room, 7)
 
 
-def test_cells_that_move_to_large_pages_keep_what_they_hold():
+def test_cells_that_move_to_large_pages_keep_what_they_hold(monkeypatch):
+    asked, mapped = [], engine.mmap.mmap
+
+    def count(*args):
+        asked.append(args)
+        return mapped(*args)
+
+    monkeypatch.setattr(engine.mmap, "mmap", count)
     rng = np.random.default_rng(0)
     X = sparse.random(300, 80_000, 1e-3, "csr", rng=rng, dtype=np.float32)
     y = rng.integers(2, size=300)
@@ -190,6 +218,7 @@ def test_cells_that_move_to_large_pages_keep_what_they_hold():
     whole = LogisticRegression(max_iter=4, **params)
     with pytest.warns(match="max_iter"):
         whole.fit(X, y)
+    assert len(asked) == hasattr(engine.mmap, "MADV_HUGEPAGE")
     parts = LogisticRegression(max_iter=4, **params)
     for _ in range(4):
         parts.partial_fit(X, y, classes=[0, 1])

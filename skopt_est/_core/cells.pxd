@@ -30,7 +30,7 @@ cdef enum:
     QUAD = 4
     QUADS_MOST = 3
     MOST_STEPS = 1 << 24        # the number of steps is exact in single precision
-    CELLS_AHEAD = 2             # the row whose cells are asked for
+    CELLS_AHEAD = 2             # the row whose cells are asked for, at most
     # Of places, and cells that fill up vectors: more than CELLS_AHEAD, a power of two. A row loads
     # what the row so many before it has stored.
     LISTS = 4
@@ -127,8 +127,8 @@ cdef inline const real* in_vectors(
 
 
 cdef inline Py_ssize_t cells_ahead(int code) noexcept nogil:
-    """How many steps on the row is whose cells are asked for, in plain steps of this solver: what
-    adagrad and Adam do in one leaves time enough, if all are asked for at once."""
+    """How many steps on the row is whose cells are asked for in plain steps of this solver. Steps
+    of adagrad and Adam are long enough for one row's to come from the second cache."""
     return 1 if PLAIN_ASKS_LATE and code != SGD else CELLS_AHEAD
 
 

@@ -42,7 +42,7 @@ cdef int _cells_epoch(
     Py_ssize_t batch_size, const Steps* steps, Py_ssize_t n_steps, real* theta, real** slots,
     const real* l1, const real* l2, bint resumes,
 ) except -1 nogil:
-    """resumes: parameters, slots and data are what the last epoch with this scratch left."""
+    """resumes: parameters, slots and cells are as the last call with this scratch left them."""
     cdef const Rows* rows = &data.rows
     cdef const Hyper* h = &model.hyper
     cdef Py_ssize_t d = data.d, s = 0, start, stop, m, i, work = 0
@@ -106,7 +106,7 @@ cdef int _cells_epoch(
     with gil:
         # cells that fill up vectors, and those that plain.pxd fills with the last
         resumes = scratch.look_for_cells(
-            model, (d + LISTS + QUAD_LANES) * cells.width * sizeof(real) + CACHE_LINE,
+            model, data, (d + LISTS + QUAD_LANES) * cells.width * sizeof(real) + CACHE_LINE,
             cells.plain, cells.plain_adam, steps.constant_rate, tail, resumes)
         of_rows = np.empty(LISTS * m if plain else 0, np.uint32)
         listed = np.zeros((23 + N_SLOTS_MAX, m), model.theta.dtype)

@@ -69,7 +69,8 @@ cdef const void* _vector(
     if seen.kind != _kind(ord(dtype.char), dtype.itemsize) or seen.ndim != 1 or seen.rows != n:
         raise ValueError(
             f"{name} must be a contiguous, aligned{' and writable' if writable else ''} {dtype} "
-            f"array of shape ({n},), got {array.dtype} {array.shape}")
+            f"array of shape ({n},), got {getattr(array, 'dtype', type(array))} "
+            f"{np.shape(array)}")
     return seen.place
 
 

@@ -327,9 +327,9 @@ def run_epoch(
         page looked up before, long before the row's own step; by sgd's steps of one dense row only,
         at one rate, with one output and neither momentum, L1, an average nor a limit of the norm.
         It changes no number.
-    resumes : whether data, model and scratch are as the last epoch left them, with nothing of them
-        written since, so that what it put side by side for its steps may be taken up; changes no
-        number
+    resumes : whether the parameters, slots, penalties and units of model and data are as the last
+        call with this scratch left them: what it put side by side for its steps may then be taken
+        up. Changes no number.
     """
     cdef Py_ssize_t n = len(order), n_steps
     cdef Seen table
@@ -405,6 +405,8 @@ def run_epoch(
                 raise ValueError("kept needs one entry a step")
             steps.decay_sum = <const double*> _address(decay_sum)
     scratch.begin(data, model.network, mask_key)
+    resumes = resumes and scratch.cells_left
+    scratch.cells_left = False      # until the steps have been made, and in cells
     scratch.bind(model.p_theta, model.p_grad, sizeof(float) if data.is_float else sizeof(double),
                  model.network.fit_intercept)
     if gradient is not None:

@@ -64,7 +64,7 @@ def zeros(shape, dtype):
 def in_large_pages(Py_ssize_t n_bytes):
     """Room for so many bytes that are read here and there, many times: in pages of LARGE_PAGE
     where the system has them, but for a last one that would be less than half full. Then their
-    addresses are soon looked up, and they don't keep one another out of the second cache, as
+    addresses are soon translated, and they don't keep one another out of the second cache, as
     small pages may that lie anywhere. It takes the system 0.1 ms a page to clear them."""
     cdef Py_ssize_t large = (n_bytes + LARGE_PAGE // 2) // LARGE_PAGE * LARGE_PAGE, skipped
     if large == 0 or not hasattr(mmap, "MADV_HUGEPAGE"):
@@ -107,9 +107,9 @@ cdef class Scratch:
     cdef object totals          # sums, as an array
     # of the weights that an epoch left, in training's units; NaN: not known
     cdef readonly double penalty
-    cdef object cells           # room for those of cells.pxi, from one epoch to the next
+    cdef object cells           # room for those of cells.pxi, from one call to the next
     cdef list cells_for         # whose they are, and what else they depend on
-    cdef bint cells_left        # whether they are what the next epoch begins with
+    cdef bint cells_left        # whether they are what the last call of run_epoch left
     cdef bint cells_stay        # whether they lie in large pages, if that is worth it
 
     def __cinit__(self, Data data, Network network):
@@ -180,19 +180,19 @@ cdef class Scratch:
         self.penalty = NAN
 
     cdef bint look_for_cells(
-        self, model, Py_ssize_t n_bytes, bint plain, bint plain_adam, double rate, double tail,
-        bint resumes,
+        self, model, Data data, Py_ssize_t n_bytes, bint plain, bint plain_adam, double rate,
+        double tail, bint resumes,
     ) except -1:
-        """Room for so many bytes in `cells`; whether the cells are there, as an epoch left them
-        that had the same of all that they depend on."""
-        cdef list made_for = [model, n_bytes, plain, plain_adam, rate, tail]
-        cdef bint there = resumes and self.cells_left and made_for == self.cells_for
-        self.cells_left, self.cells_for = False, made_for
+        """Room for so many bytes in `cells`; whether they are there, as the call before left them
+        whose numbers were the same. Adam's `tail` is once all its steps are alike."""
+        cdef list made_for = [model, data, n_bytes, plain, plain_adam, rate, tail]
+        cdef bint there = resumes and made_for == self.cells_for
+        self.cells_for = made_for
         if self.cells is None or self.cells.nbytes < n_bytes:
             self.cells, self.cells_stay = None, False
             self.cells = np.empty(n_bytes, np.uint8)
         elif resumes and not self.cells_stay:
-            # not worth it in the first epoch, which may be the only one
+            # not worth it in the first call, which may be the only one
             self.cells_stay = True
             if n_bytes >= LARGE_PAGE // 2:
                 there, self.cells = False, None

@@ -1,5 +1,5 @@
 # Where the cells of a row's features lie in their table, in bytes from its start: listed when these
-# are asked for, two rows ahead, since loading and storing need the same places. In groups
+# are asked for, one or two rows ahead, since loading and storing need the same places. In groups
 # of quads.pxd; what fills up the last one lies at the feature `empty`, a cell whose inv_scale is
 # zero. The next row has another such feature: to load what this one stores would be to wait for it.
 

@@ -120,7 +120,8 @@ cdef extern from *:
     } \
     /* Groups of features from `first` on after absent->now steps, as arrays; the cells are then \
      * those of the next epoch, whose table begins with `tail`. Returns the first feature of a \
-     * group that is not whole or has no closed form. The L2 penalty of those before is added. */ \
+     * group that is not whole or has no closed form, or d. The L2 penalty of those before is \
+     * added. */ \
     static int32_t plain_adam_arrays##F( \
             T *table, int32_t first, int32_t d, const plain_absent *absent, T tail, T *w, T *m, \
             T *v, T *D, double *penalty) { \
