@@ -17,7 +17,7 @@ these. `whole` is the same for gd with most that the gradient of a model has: ro
 slopes and value of the log loss. `cells` is the same as `gathers` with what an exact penalty and
 the data's units need besides, the penalty included (bounds_exact.c, where there is AVX2); with adam
 what our tables have, without penalty. `whole` is all of that epoch in C: it draws the order of the
-rows, has an intercept, computes losses and penalty, and weights begin and end as an array. Both are
+rows, has an intercept, computes losses and penalty, and weights end as an array. Both are
 the quickest loops that we know, not a bound. `in cache` is what ours takes for rows that lie in L2:
 the difference between the epochs of 128 and of 256 KB of rows, over their number. The rest of
 `ours` is waiting for memory, unless the sum of `in cache` and `memory` is more: then they overlap.

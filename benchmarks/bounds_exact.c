@@ -4,18 +4,20 @@
  * D the step size.
  *
  * The cells of a table are four numbers: the weight, the step at which it was last seen, its unit,
- * and sgd's log2(1 + rate ridge unit^2) or adagrad's sum of squares, which starts above zero, with
- * D ridge unit^2 below one. What is left of a weight since it was last seen is a power of two, or
+ * and sgd's log2(1 + rate ridge unit^2) or the inverse root of adagrad's sum of squares, with
+ * D ridge unit^2 below 1/16. What is left of a weight since it was last seen is a power of two, or
  * nothing if that is below 2^-56: products of two such powers are no normal numbers, and take a
  * hundred times as long.
  *
  * `*_exact` are the steps alone, on cells; what a feature has not had since it was last seen is
  * left to the next epoch. `*_epoch` draw the order of the rows, have an intercept, and return the
- * sum of the losses and the penalty; cells are made from arrays and arrays from cells.
+ * sum of the losses and the penalty; at their end weights and sums are in arrays, too, and no
+ * feature has a step to come.
  *
  * Eight features at a time; what fills up a row's last eight are the cells COLUMNS to COLUMNS + 3,
- * one for each of four rows in turns, whose unit is zero. Cells of the row after next are asked for
- * while a step waits for its slope, entries of the row ROWS_AHEAD on between the groups. */
+ * one for each of four rows in turns, whose unit is zero. Cells of the next row (adagrad) or of that
+ * after next are asked for while a step waits for its slope, entries of the row ROWS_AHEAD on
+ * between the groups. */
 #if defined __AVX2__ && defined __FMA__
 #include <immintrin.h>
 #include <math.h>
@@ -25,7 +27,6 @@
 #include "bounds_loss.h"
 
 #define ROWS_AHEAD 12
-#define CELLS_AHEAD 2
 #define LISTS 4
 #define MOST 4096 /* entries of a row */
 #define WINDOW 512 /* rows */
@@ -89,29 +90,22 @@ INLINE vec power_of_two(vec t) {
 #endif
 }
 
-/* x / y and 1 / sqrt(x): by the processor's estimates, where it has some, and Newton's method. */
-INLINE vec quotient(vec x, vec y) {
+/* The inverse root r of adagrad's sum with g^2, too, t = r g: by the processor's estimate, where it
+ * has one, and a step of third order. */
+INLINE vec grown(vec r, vec t) {
+    const vec x = 1 + t * t;
 #ifdef __AVX512VL__
-    const vec r = _mm256_rcp14_ps(y);
-    return x * _mm256_fmadd_ps(r, _mm256_fnmadd_ps(y, r, ALL(1)), r);
+    const vec y = _mm256_rsqrt14_ps(x), h = 1 - x * y * y;
+    return r * (y + y * h * (0.5f + 0.375f * h));
 #else
-    return x / y;
-#endif
-}
-INLINE vec inverse_root(vec x) {
-#ifdef __AVX512VL__
-    const vec r = _mm256_rsqrt14_ps(x);
-    return _mm256_fmadd_ps(0.5f * r, _mm256_fnmadd_ps(x * r, r, ALL(1)), r);
-#else
-    return 1 / _mm256_sqrt_ps(x);
+    return r / _mm256_sqrt_ps(x);
 #endif
 }
 
 /* adagrad's log2(1 + D ridge unit^2) */
-INLINE vec shrinking(vec unit, vec G, float ridge) {
-    const vec size = _mm256_sqrt_ps(G), above = ridge * (unit * unit);
-    const vec q = quotient(above, above + (size + size)), z = q * q;
-    return q * ((2.88539008f + z * 0.96179669f) + z * z * (0.57707802f + z * 0.41219858f));
+INLINE vec shrinking(vec unit, vec r, float ridge) {
+    const vec x = _mm256_min_ps(ridge * (unit * unit) * r, ALL(0.0625f));
+    return x * ((1.44269502f - 0.72133166f * x) + x * x * (0.479616523f - 0.32707422f * x));
 }
 
 INLINE void turn(vec* a, vec* b, vec* c, vec* e) {
@@ -136,6 +130,7 @@ INLINE double steps(
     const int32_t* order, long n, float rate, float ridge, char* table, int adagrad, float* told,
     float* intercept
 ) {
+    const long ahead = adagrad ? 1 : 2;
     uint32_t lists[LISTS][MOST];
     vec part[MOST / 8][5];
     float labels[AT_ONCE];
@@ -144,7 +139,7 @@ INLINE double steps(
         float* cell = (float*) table + 4 * (COLUMNS + k);
         cell[0] = cell[1] = cell[2] = 0, cell[3] = adagrad;
     }
-    for (long s = 0; s < CELLS_AHEAD && s < n; s++) {
+    for (long s = 0; s < ahead && s < n; s++) {
         const long j = order[s], count = starts[j + 1] - starts[j];
         for (long i = 0; i < count; i += 8)
             list(indices + starts[j], count, i, table, COLUMNS + s, lists[s]);
@@ -152,15 +147,15 @@ INLINE double steps(
     for (long s = 0; s < n; s++) {
         const long from = starts[order[s]], count = starts[order[s] + 1] - from;
         const float* x = values + from;
-        uint32_t *row = lists[s % LISTS], *to = lists[(s + CELLS_AHEAD) % LISTS];
-        const int32_t empty = COLUMNS + (s + CELLS_AHEAD) % LISTS;
+        uint32_t *row = lists[s % LISTS], *to = lists[(s + ahead) % LISTS];
+        const int32_t empty = COLUMNS + (s + ahead) % LISTS;
         const int32_t *next = indices, *index = indices, *last = indices;
         const float* value = values;
         vec sum = ALL(0), now = ALL((float) s);
         long coming = 0, i = 0, groups = 0;
-        if (s + CELLS_AHEAD < n) {
-            next = indices + starts[order[s + CELLS_AHEAD]];
-            coming = starts[order[s + CELLS_AHEAD] + 1] - starts[order[s + CELLS_AHEAD]];
+        if (s + ahead < n) {
+            next = indices + starts[order[s + ahead]];
+            coming = starts[order[s + ahead] + 1] - starts[order[s + ahead]];
         }
         if (s + 2 * ROWS_AHEAD < n) ASK_FOR(starts + order[s + 2 * ROWS_AHEAD]);
         if (s + ROWS_AHEAD < n) {
@@ -199,11 +194,11 @@ INLINE double steps(
             const uint32_t* at = row + 8 * k;
             const vec g = all * part[k][1];
             if (adagrad) {
-                vec G = part[k][4] + g * g, unit = part[k][3], seen = now;
-                vec w = part[k][0] - rate * g * inverse_root(G);
-                turn(&w, &seen, &unit, &G);
+                vec r = grown(part[k][4], part[k][4] * part[k][1] * all);
+                vec w = part[k][0] - rate * g * r, unit = part[k][3], seen = now;
+                turn(&w, &seen, &unit, &r);
                 STORE(PLACE, 0, w), STORE(PLACE, 1, seen);
-                STORE(PLACE, 2, unit), STORE(PLACE, 3, G);
+                STORE(PLACE, 2, unit), STORE(PLACE, 3, r);
             } else {
                 const vec w = part[k][0] - g;
                 const vec low = _mm256_unpacklo_ps(w, now), high = _mm256_unpackhi_ps(w, now);
@@ -236,37 +231,31 @@ static void draw(int32_t* order, long n, uint64_t* state) {
         }
 }
 
-/* The same from arrays to arrays, whose rest of fewer than eight is read and written, too. */
+/* The same in another order, and to arrays, whose rest of fewer than eight is written, too. */
 INLINE double epoch(
     const float* values, const int32_t* indices, const int32_t* starts, const float* y,
     int32_t* order, long n, float rate, float ridge, char* table, int adagrad, float* w,
-    const float* unit, float* G, float* intercept, uint64_t* state
+    float* G, float* intercept, uint64_t* state
 ) {
     float told[AT_ONCE];
     __m256d squares = _mm256_setzero_pd();
     draw(order, n, state);
-    for (long j = 0; j < COLUMNS; j += 8) {
-        float* cells = (float*) table + 4 * j;
-        vec a = _mm256_loadu_ps(w + j), b = ALL(0), c = _mm256_loadu_ps(unit + j);
-        const vec above = rate * ridge * (c * c), q = quotient(above, 2 + above), z = q * q;
-        vec e = q * ((2.88539008f + z * 0.96179669f) + z * z * (0.57707802f + z * 0.41219858f));
-        if (adagrad) e = _mm256_loadu_ps(G + j);
-        turn(&a, &b, &c, &e);
-        STORE(IN_TURN, 0, a), STORE(IN_TURN, 1, b), STORE(IN_TURN, 2, c), STORE(IN_TURN, 3, e);
-    }
     const double total = steps(
         values, indices, starts, y, order, n, rate, ridge, table, adagrad, told, intercept);
     for (long j = 0; j < COLUMNS; j += 8) {
-        const float* cells = (float*) table + 4 * j;
+        float* cells = (float*) table + 4 * j;
         vec a = QUAD(IN_TURN, 0), b = QUAD(IN_TURN, 1), c = QUAD(IN_TURN, 2), e = QUAD(IN_TURN, 3);
         turn(&a, &b, &c, &e);
-        if (adagrad) _mm256_storeu_ps(G + j, e), e = shrinking(c, e, rate * ridge);
-        a *= power_of_two((b - (float) n) * e);
+        if (adagrad) _mm256_storeu_ps(G + j, 1 / (e * e));
+        a *= power_of_two((b - (float) n) * (adagrad ? shrinking(c, e, rate * ridge) : e));
         _mm256_storeu_ps(w + j, a);
-        c = j + 8 <= COLUMNS ? c : _mm256_and_ps(c, (vec) mask_of(COLUMNS - j));
-        const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(a * c));
-        const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(a * c, 1));
+        const vec some = j + 8 <= COLUMNS ? c : _mm256_and_ps(c, (vec) mask_of(COLUMNS - j));
+        const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(a * some));
+        const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(a * some, 1));
         squares += low * low + high * high;
+        b = ALL(0);
+        turn(&a, &b, &c, &e);
+        STORE(IN_TURN, 0, a), STORE(IN_TURN, 1, b), STORE(IN_TURN, 2, c), STORE(IN_TURN, 3, e);
     }
     return total + 0.5 * ridge * (squares[0] + squares[1] + squares[2] + squares[3]);
 }
@@ -282,10 +271,10 @@ void rule##_exact( \
 } \
 double rule##_epoch( \
     const float* values, const int32_t* indices, const int32_t* starts, const float* y, \
-    int32_t* order, long n, float rate, float ridge, char* table, float* w, const float* unit, \
-    float* G, float* intercept, uint64_t* state \
+    int32_t* order, long n, float rate, float ridge, char* table, float* w, float* G, \
+    float* intercept, uint64_t* state \
 ) { \
-    return epoch(values, indices, starts, y, order, n, rate, ridge, table, adagrad, w, unit, G, \
+    return epoch(values, indices, starts, y, order, n, rate, ridge, table, adagrad, w, G, \
                  intercept, state); \
 }
 FOR(sgd, 0)

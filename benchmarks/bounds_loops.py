@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from skopt_est._core import engine
+
 SOURCE = Path(__file__).with_name("bounds.c")
 EXACT = Path(__file__).with_name("bounds_exact.c")
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
@@ -129,17 +131,19 @@ class Loops:
 
     def exact(self, rule: str, X, y, order, units, ridge: float):
         """The same with a penalty, units, and nothing that it can do without: the steps alone on
-        cells, and these; the epoch from arrays to arrays, which draws its order, and weights,
-        intercept and order. Only if `has_exact`."""
+        cells, and these; the epoch, which draws its order and leaves weights in an array, and
+        weights, intercept and order. Cells are in large pages, as ours. Only if `has_exact`."""
         assert np.diff(X.indptr).max() <= 4096
         d = X.shape[1]
-        cells, table = self.aligned(d + 8, 4), self.aligned(d + 8, 4)
-        cells[:, :2] = 0
-        cells[:d, 2] = units
+        cells, table = (
+            engine.in_large_pages(16 * (d + 8)).view(self.dtype).reshape(d + 8, 4) for _ in range(2)
+        )
+        cells[:], cells[:d, 2], cells[:, 3] = 0, units, 1
         if rule == "sgd":
             cells[:, 3] = np.log2(1 + RATE * ridge * cells[:, 2].astype(float) ** 2)
-        w, unit, G, intercept = arrays = [self.aligned(size) for size in (d + 8, d + 8, d + 8, 2)]
-        w[:], unit[:d], G[:], intercept[:] = 0, units, 1, (0, 1)
+        table[:] = cells
+        w, _, intercept = arrays = [self.aligned(size) for size in (d + 8, d + 8, 2)]
+        intercept[:] = 0, 1
         rows, word = (X.data, X.indices, X.indptr, y), np.zeros(1, np.uint64)
         drawn, settings = order.copy(), (len(order), RATE, ridge)
         steps = partial(self, f"{rule}_exact", *rows, order, *settings, cells)
@@ -229,7 +233,7 @@ def compiled(source: Path, *flags: str) -> ctypes.CDLL:
 def weights(rule: str, cells) -> np.ndarray:
     """Those of the cells of an exact loop after its epoch."""
     w, last, units, fourth = cells.astype(float).T
-    size = 1 / np.sqrt(fourth) if rule == "adagrad" else 1
+    size = fourth if rule == "adagrad" else 1
     return w / (1 + RATE * RIDGE * units**2 * size) ** -last
 
 
