@@ -8,7 +8,8 @@ memory: to read X once: as one stream (gd), or a number of each line that the ro
     in the order in which training visits them
 latency: the steps of one row each, on rows in the first cache: each waits for the one before
 gathers: sparse rows: a product, a sigmoid and an update of nothing but weights and the solver's own
-    numbers, the rows in training's order; adam's features stand still where a row lacks them
+    numbers, the rows in training's order, or `cells` where they are faster; adam's features stand
+    still where a row lacks them
 
 `together` is reading and arithmetic in one loop: sgd's steps on the rows as they lie, in training's
 order, asked for 4, 12 or 40 rows ahead, and with or without rows of the next window; X'(X w) for
@@ -81,6 +82,7 @@ def parts(case: str) -> dict:
             if rule in RULES and variants[0].has_exact:
                 exact = variants[0].exact(rule, X, y, order, units(X), epochs_dense.ALPHA)
                 found["cells"], found["whole"] = ([call] for call, _ in exact)
+                found["gathers"] += found["cells"]  # which do more, but may be faster
             else:
                 found["cells"] = [loops.cells(rule, X, y, order)[0] for loops in (*variants, ahead)]
             limits[f"{rule} b1"] = {
