@@ -83,6 +83,24 @@ def test_sums_of_absent_features_stay_what_they_are(dtype):
     np.testing.assert_allclose(found[:d], G, rtol=2e-5 if dtype == np.float32 else 1e-13)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "missed", [1, 2, 10, 100, 600, 679, 680, 681, 1000, 6063, 6100, 6101, 7000]
+)
+def test_weights_that_miss_steps_of_a_strong_penalty(missed, dtype):
+    d = 64
+    X = np.zeros((missed + 2, d + 1))
+    X[:, d], X[0], X[-1] = 1e-3, 1, 1
+    # steps are ETA long at first, so penalties of 0.01 to 100 a step
+    args = X, np.zeros(len(X)), np.ones(d + 1), np.ones(d + 1), np.geomspace(1e1, 1e5, d + 1), 1e-8
+    (found, sums), (exact, exact_sums, _) = trained(*args, dtype), expected(*args)
+    rtol = 1e-4 if dtype == np.float32 else 1e-11
+    np.testing.assert_allclose(sums, exact_sums, rtol=rtol)
+    # of what is left of each weight, unless that is nothing
+    nothing = 2.0**-50 if dtype == np.float32 else 2.0**-480
+    np.testing.assert_allclose(found, exact, rtol=rtol, atol=nothing)
+
+
 @pytest.mark.parametrize("epsilon", [1e-8, 1e-2])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_gradients_of_zero_leave_sums_what_they_are(dtype, epsilon):

@@ -63,7 +63,8 @@ cdef extern from *:
                 places_list##F(ahead, i, whole, table, PLAIN_SHIFT##F); \
             missed = part[2]; \
             if (adagrad) \
-                missed *= sums_shrinking##F(ridge * (part[3] * part[3]), part[4], eps); \
+                missed *= sums_shrinking##F( \
+                    ridge * (part[3] * part[3]), part[4], eps, missed); \
             a = part[0] * plain_exp2##F(missed); \
             sums += part[1] * a; \
             part[0] = a; \
@@ -125,14 +126,15 @@ cdef extern from *:
         for (ptrdiff_t first = 0; first < d; first += QUADS##F) { \
             int32_t n = d - first < QUADS##F ? (int32_t) (d - first) : QUADS##F; \
             places_read##F(table + 4 * first, 4, &a, &b, &c, &e); \
+            b -= now; \
             growth = e; \
             if (adagrad) { \
-                growth = sums_shrinking##F(ridge * (c * c), e, eps); \
+                growth = sums_shrinking##F(ridge * (c * c), e, eps, b); \
                 root = 1 / e, sum = sums_squared##F(e, root); \
                 plain_put##F(G + first, n, sum); \
                 e = sums_rounded##F(e, root, sum); \
             } \
-            a *= plain_exp2##F((b - now) * growth); \
+            a *= plain_exp2##F(b * growth); \
             plain_put##F(w + first, n, a); \
             places_fill##F(table + 4 * first, 4, a, none, c, e); \
             a = plain_some##F((const T *) &a, n) * c; \

@@ -16,6 +16,9 @@ cdef extern from *:
     /* Above it 1 / r^2 is a number. */
     #define SUMS_LEASTf 5.5e-20f
     #define SUMS_LEAST 7.6e-155
+    /* After so many steps plain_exp2 has nothing left of what each shrinks by 1 + 1/17 or more. */
+    #define SUMS_GONEf -680
+    #define SUMS_GONE -6100
     /* Above it numbers are normal. */
     #define SUMS_NORMALf 1.2e-38f
     #define SUMS_NORMAL 2.3e-308
@@ -75,13 +78,21 @@ cdef extern from *:
         return sums_root##F(G); \
     } \
     /* log2(1 + k / (1 / r + eps)), what a penalty k times the step's length takes in a step; none \
-     * before the first gradient, nor where it is an overflow times none or over another. */ \
-    QUAD_INLINE quad_vector##F sums_shrinking##F(quad_vector##F k, quad_vector##F r, T eps) { \
+     * before the first gradient, nor where it is an overflow times none or over another. missed: \
+     * less so many steps. Where these leave nothing of a weight anyway, it may be less. */ \
+    QUAD_INLINE quad_vector##F sums_shrinking##F( \
+            quad_vector##F k, quad_vector##F r, T eps, quad_vector##F missed) { \
         const quad_vector##F none = {0}, z = eps * r; \
         quad_vector##F x = k * (r - z * r), q; \
+        quad_bits##F large; \
         if (__builtin_expect(PLAIN_BELOW##F( \
                 x, none + (T) (1.0 / 16), z, none + SUMS_SLIGHT##F), 1)) \
             return PLAIN_SHORT##F(x); \
+        large = (quad_bits##F) (x >= (T) (1.0 / 16)) & (quad_bits##F) (missed < SUMS_GONE##F); \
+        x = PLAIN_KEEP(F, x, ~large) + PLAIN_KEEP(F, none + (T) (1.0 / 17), large); \
+        if (PLAIN_BELOW##F(x, none + (T) (1.0 / 16), z, none + SUMS_SLIGHT##F)) \
+            return PLAIN_SHORT##F(x); \
+        x = k * (r - z * r); \
         if (PLAIN_BELOW##F(x, none + (T) 1e30, z, none + SUMS_SLIGHT##F)) \
             return plain_log2p##F(x, x, x + 2); \
         q = 1 / r + eps, x = k / q; \
