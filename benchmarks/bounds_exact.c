@@ -5,7 +5,7 @@
  *
  * The cells of a table are four numbers: the weight, the step at which it was last seen, its unit,
  * and sgd's log2(1 + rate ridge unit^2) or the inverse root of adagrad's sum of squares, with
- * D ridge unit^2 below 1/16. What is left of a weight since it was last seen is a power of two, or
+ * D ridge unit^2 cut off at 1/16. What is left of a weight since it was last seen is a power of two, or
  * nothing if that is below 2^-56: products of two such powers are no normal numbers, and take a
  * hundred times as long.
  *

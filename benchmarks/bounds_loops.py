@@ -136,7 +136,10 @@ class Loops:
         assert np.diff(X.indptr).max() <= 4096
         d = X.shape[1]
         cells, table = (
-            engine.in_large_pages(16 * (d + 8)).view(self.dtype).reshape(d + 8, 4) for _ in range(2)
+            engine.in_large_pages(4 * self.dtype.itemsize * (d + 8))
+            .view(self.dtype)
+            .reshape(d + 8, 4)
+            for _ in range(2)
         )
         cells[:], cells[:d, 2], cells[:, 3] = 0, units, 1
         if rule == "sgd":

@@ -123,7 +123,7 @@ class Passes:
         self.alike_at: tuple[float, Array] | None = None
         # what `_going_on` found for so many steps alike, and their rate
         self.gone_on: tuple[int, float, dict[str, Any]] = 0, 0.0, {}
-        # After the first call nobody but the engine writes to weights and slots of this training.
+        # False before the first call; after it nobody but the engine writes to weights and slots.
         self.resumes = False
 
     @property

@@ -84,20 +84,22 @@ def test_sums_of_absent_features_stay_what_they_are(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("seen", [False, True])
 @pytest.mark.parametrize(
-    "missed", [1, 2, 10, 100, 600, 679, 680, 681, 1000, 6063, 6100, 6101, 7000]
+    "missed", [1, 2, 10, 100, 300, 500, 640, 681, 1000, 3000, 5700, 6101, 7000]
 )
-def test_weights_that_miss_steps_of_a_strong_penalty(missed, dtype):
-    d = 64
-    X = np.zeros((missed + 2, d + 1))
-    X[:, d], X[0], X[-1] = 1e-3, 1, 1
-    # steps are ETA long at first, so penalties of 0.01 to 100 a step
-    args = X, np.zeros(len(X)), np.ones(d + 1), np.ones(d + 1), np.geomspace(1e1, 1e5, d + 1), 1e-8
-    (found, sums), (exact, exact_sums, _) = trained(*args, dtype), expected(*args)
-    rtol = 1e-4 if dtype == np.float32 else 1e-11
-    np.testing.assert_allclose(sums, exact_sums, rtol=rtol)
-    # of what is left of each weight, unless that is nothing
-    nothing = 2.0**-50 if dtype == np.float32 else 2.0**-480
+def test_what_a_strong_penalty_leaves_after_many_steps(missed, seen, dtype):
+    per_step = np.concatenate(
+        [np.geomspace(0.01, 0.06, 24), np.geomspace(0.0626, 0.07, 16), np.geomspace(0.08, 100, 24)]
+    )
+    d, strength = len(per_step), 100.0
+    G = np.append((ETA * strength / per_step) ** 2, 1.0)
+    # the features are in no row, or in the last one with next to nothing
+    X = np.zeros((missed + seen, d + 1))
+    X[:, d], X[-1, :d] = 1e-3, seen * (1e-30 if dtype == np.float32 else 1e-200)
+    args = X, np.zeros(len(X)), np.ones(d + 1), G, np.full(d + 1, strength), 1e-12
+    (found, _), (exact, _, _) = trained(*args, dtype), expected(*args)
+    rtol, nothing = (1e-4, 2.0**-54) if dtype == np.float32 else (1e-11, 2.0**-498)
     np.testing.assert_allclose(found, exact, rtol=rtol, atol=nothing)
 
 

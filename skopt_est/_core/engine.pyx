@@ -327,9 +327,9 @@ def run_epoch(
         page looked up before, long before the row's own step; by sgd's steps of one dense row only,
         at one rate, with one output and neither momentum, L1, an average nor a limit of the norm.
         It changes no number.
-    resumes : whether the parameters, slots, penalties and units of model and data are as the last
-        call with this scratch left them: what it put side by side for its steps may then be taken
-        up. Changes no number.
+    resumes : whether the parameters, slots, penalties and units of model and data have not been
+        written to since the last call with this scratch: what it put side by side for its steps
+        may then be taken up. Changes no number.
     """
     cdef Py_ssize_t n = len(order), n_steps
     cdef Seen table

@@ -79,7 +79,8 @@ cdef extern from *:
     } \
     /* log2(1 + k / (1 / r + eps)), what a penalty k times the step's length takes in a step; none \
      * before the first gradient, nor where it is an overflow times none or over another. missed: \
-     * less so many steps. Where these leave nothing of a weight anyway, it may be less. */ \
+     * the steps that it was not taken in, negated. Where they leave nothing of a weight anyway, \
+     * the result may be too small. */ \
     QUAD_INLINE quad_vector##F sums_shrinking##F( \
             quad_vector##F k, quad_vector##F r, T eps, quad_vector##F missed) { \
         const quad_vector##F none = {0}, z = eps * r; \
