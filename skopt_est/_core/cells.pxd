@@ -31,6 +31,10 @@ cdef enum:
     QUADS_MOST = 3
     MOST_STEPS = 1 << 24        # the number of steps is exact in single precision
     CELLS_AHEAD = 2             # the row whose cells are asked for, at most
+    # What is asked for so many entries ahead is there in time; much earlier, it would push out of
+    # the first cache what is needed before, and be pushed out itself.
+    ENTRIES_ASKED = 200
+    LEAST_ROWS_AHEAD = 4
     # Of places, and cells that fill up vectors: more than CELLS_AHEAD, a power of two. A row loads
     # what the row so many before it has stored.
     LISTS = 4
@@ -49,6 +53,7 @@ cdef struct Cells:
     int shift                   # a cell takes 1 << shift bytes
     uint32_t* places            # LISTS of so many, of rows one after the other: see places.pxd
     Py_ssize_t most
+    Py_ssize_t rows_ahead       # the row whose entries are asked for
     double log_ratio, log_decay_1, log_decay_2      # to base 2
     bint ratio_is_decays        # that of the moments' decays, the second's by its root
     void* columns[QUADS_MOST * QUAD]    # where the numbers of a cell go
@@ -154,11 +159,11 @@ cdef inline void look_ahead(
     Py_ssize_t n_steps, const real* targets, const Cells* cells,
 ) noexcept nogil:
     """What is to be asked for in step s: the cells of the row `by` steps on, whose places
-    are listed if any are, and the entries of the row ROWS_AHEAD steps on, the first ones of a long
-    row. Its target, and where the entries of a later row lie, are asked for here."""
+    are listed if any are, and the entries of the row `rows_ahead` steps on, the first ones of a
+    long row. Its target, and where the entries of a later row lie, are asked for here."""
     cdef const real* values = <const real*> rows.values
     cdef int64_t first
-    cdef Py_ssize_t row
+    cdef Py_ssize_t row, far = s + cells.rows_ahead
     ahead.feature = ahead.last_feature = NULL
     ahead.place = NULL
     ahead.index = ahead.value = NULL
@@ -169,21 +174,28 @@ cdef inline void look_ahead(
         ahead.last_feature = rows.indices + rows.indptr[row + 1]
         if cells.places != NULL:
             ahead.place = places_of(cells, s + by)
-    if s + 2 * ROWS_AHEAD < n_steps:
-        skopt_prefetch(rows.indptr + order[s + 2 * ROWS_AHEAD])
-    if s + ROWS_AHEAD < n_steps:
-        row = order[s + ROWS_AHEAD]
+    if far + cells.rows_ahead < n_steps:
+        skopt_prefetch(rows.indptr + order[far + cells.rows_ahead])
+    if far < n_steps:
+        row = order[far]
         skopt_prefetch(targets + row)
         first = rows.indptr[row]
-        ahead.index, ahead.value = of_line(rows.indices + first), of_line(values + first)
-        ahead.entries = min(4 * (rows.indptr[row + 1] - first), PREFETCH_BYTES) + max(
-            <const char*> (rows.indices + first) - ahead.index,
-            (<const char*> (values + first) - ahead.value) * 4 // <Py_ssize_t> sizeof(real))
+        ahead.index = <const char*> (rows.indices + first)
+        ahead.value = <const char*> (values + first)
+        # With the line in which they end, wherever they begin: as many for rows of equal length,
+        # which can be foreseen.
+        ahead.entries = min(4 * (rows.indptr[row + 1] - first), PREFETCH_BYTES) + CACHE_LINE - 4
 
 
-cdef inline const char* of_line(const void* address) noexcept nogil:
-    """Where its line of the cache begins."""
-    return <const char*> address - <size_t> address % CACHE_LINE
+cdef inline Py_ssize_t rows_asked(const Rows* rows) noexcept nogil:
+    """How many rows on entries are asked for."""
+    cdef int64_t most = ROWS_AHEAD, least = LEAST_ROWS_AHEAD
+    return max(least, min(most, ENTRIES_ASKED * rows.n // max(rows.indptr[rows.n], 1)))
+
+
+cdef inline char* in_line(void* address) noexcept nogil:
+    """The first place from there on where a line of the cache begins."""
+    return <char*> address + (-<size_t> address) % CACHE_LINE
 
 
 cdef inline real slope(

@@ -108,17 +108,17 @@ cdef int _cells_epoch(
         resumes = scratch.look_for_cells(
             model, data, (d + LISTS + QUAD_LANES) * cells.width * sizeof(real) + CACHE_LINE,
             cells.plain, cells.plain_adam, steps.constant_rate, tail, resumes)
-        of_rows = np.empty(LISTS * m if plain else 0, np.uint32)
-        listed = np.zeros((23 + N_SLOTS_MAX, m), model.theta.dtype)
+        of_rows = np.empty(LISTS * m + CACHE_LINE // sizeof(uint32_t) if plain else 0, np.uint32)
+        listed = np.zeros((24 + N_SLOTS_MAX, m), model.theta.dtype)
         lists = np.empty(m, np.int32)
         places = np.zeros(0 if batch_size == 1 else d, np.int32)
-        cells.table, part = _address(scratch.cells), <real*> _address(listed)
+        # from a line on: a vector in two lines counts twice
+        cells.table, part = in_line(_address(scratch.cells)), <real*> in_line(_address(listed))
         features, place = <int32_t*> _address(lists), <int32_t*> _address(places)
-        cells.places = <uint32_t*> _address(of_rows)
-    cells.most = m
+        cells.places = <uint32_t*> in_line(_address(of_rows))
+    cells.most, cells.rows_ahead = m, rows_asked(rows)
     if not plain:
         cells.places = NULL
-    cells.table = <char*> cells.table + (-<size_t> cells.table) % CACHE_LINE
     a.w, a.last, a.inv_scale, a.l2 = part, part + m, part + 2 * m, part + 3 * m
     a.l1, a.g, a.D, a.away = part + 4 * m, part + 5 * m, part + 6 * m, part + 7 * m
     a.size, a.variance, a.moment = part + 8 * m, part + 9 * m, part + 10 * m

@@ -23,8 +23,8 @@ from skopt_est._core.activations cimport (
 )
 from skopt_est._core.absent cimport Listed, bring_up
 from skopt_est._core.cells cimport (
-    LISTS, MOST_STEPS, QUAD, QUADS_MOST, Cells, adam_step, cells_ahead, list_features, list_first,
-    missed, plain_rows, put_cells, row_step, step_listed, take_cells,
+    LISTS, MOST_STEPS, QUAD, QUADS_MOST, Cells, adam_step, cells_ahead, in_line, list_features,
+    list_first, missed, plain_rows, put_cells, row_step, rows_asked, step_listed, take_cells,
 )
 from skopt_est._core.chances cimport chances_fill
 from skopt_est._core.dense cimport GROUP, Columns, dense_backward, dense_forward, next_block

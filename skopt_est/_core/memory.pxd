@@ -12,8 +12,8 @@ cdef extern from *:
     typedef struct {
         const int32_t *feature, *last_feature;
         uint32_t *place;        /* where they are listed: see places.pxd */
-        const char *index, *value;      /* of the first entry, where its line begins */
-        ptrdiff_t entries;              /* in bytes of indices, from there on */
+        const char *index, *value;      /* of the first entry */
+        ptrdiff_t entries;              /* in bytes of indices, with what to end lines takes */
     } skopt_ahead;
 
     #if defined(__GNUC__)

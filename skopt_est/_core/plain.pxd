@@ -28,32 +28,31 @@ cdef extern from *:
     #endif
     #define PLAIN_ROWS(T, F) \
     /* A group's quads, with its values in the units of training, and the steps that it missed, \
-     * less than none; sgd's times what they shrink by. */ \
+     * less than none, times what they shrink by. */ \
     QUAD_INLINE void plain_bring##F( \
             const T *table, const uint32_t *places, quad_vector##F x, int adagrad, T now, \
-            quad_vector##F *part) { \
+            T ridge, T eps, quad_vector##F *part) { \
         quad_vector##F a, b, c, e; \
         places_load##F(table, places, 0, &a, &b, &c, &e); \
         b -= now; \
-        if (!adagrad) \
-            b *= e; \
+        b *= adagrad ? sums_shrinking##F(ridge * (c * c), e, eps, b) : e; \
         part[0] = a, part[1] = x * c, part[2] = b; \
         if (adagrad) \
             part[3] = c, part[4] = e; \
     } \
     /* Returns the sum of x w, w the weights after `now` steps; both, and what adagrad needs of \
-     * the quads, go to parts (groups, PLAIN_PARTS, features of a group). In two passes: more \
-     * groups are under way at a time in each. Of values whole groups are read: a quad that fills \
-     * one up has an inv_scale of zero. */ \
+     * the quads, go to parts (groups, PLAIN_PARTS, features of a group). In two passes, whose \
+     * chains are about as long: more groups are under way at a time in each. Of values whole \
+     * groups are read: a quad that fills one up has an inv_scale of zero. */ \
     QUAD_INLINE T plain_forward##F( \
             const T *table, const uint32_t *places, const T *values, ptrdiff_t n, int32_t empty, \
             int adagrad, T now, T ridge, T eps, T *parts, const skopt_ahead *ahead) { \
-        quad_vector##F sums = {0}, a, missed, *part = (quad_vector##F *) parts; \
+        quad_vector##F sums = {0}, a, *part = (quad_vector##F *) parts; \
         const ptrdiff_t whole = places_whole##F(ahead); \
         ptrdiff_t i = 0, entries = 0; \
         for (; i < n; i += QUADS##F, entries += 64, part += PLAIN_PARTS) { \
             plain_bring##F(table, places + i, *(const quad_vector##F *) (values + i), adagrad, \
-                           now, part); \
+                           now, ridge, eps, part); \
             if (!PLAIN_ASKS_LATE) \
                 skopt_ask_entries(ahead, entries, sizeof(T)); \
         } \
@@ -61,11 +60,7 @@ cdef extern from *:
         for (i = 0; i < n; i += QUADS##F, part += PLAIN_PARTS) { \
             if (!PLAIN_ASKS_LATE) \
                 places_list##F(ahead, i, whole, table, PLAIN_SHIFT##F); \
-            missed = part[2]; \
-            if (adagrad) \
-                missed *= sums_shrinking##F( \
-                    ridge * (part[3] * part[3]), part[4], eps, missed); \
-            a = part[0] * plain_exp2##F(missed); \
+            a = part[0] * plain_exp2##F(part[2]); \
             sums += part[1] * a; \
             part[0] = a; \
         } \
