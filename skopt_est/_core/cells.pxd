@@ -237,9 +237,8 @@ cdef inline void plain_rows(
             parts, &ahead)
         told[s - first] = z
         gradient = slope(loss, targets, weights, row, z, param, scale)
-        if PLAIN_ASKS_LATE:
-            list_all(&ahead, table, cells.shift, filling(cells, s + by))
-        backward_plain(table, places, n, adagrad, now, gradient, eta, eps, parts)
+        backward_plain(table, places, n, filling(cells, s + by), adagrad, now, gradient, eta, eps,
+                       parts, &ahead)
         if bias != NULL:
             # whose rate is that of all steps: the one at hand would have to be waited for
             if adagrad:

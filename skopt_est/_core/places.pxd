@@ -49,19 +49,17 @@ cdef extern from *:
     PLACES_SOME()
     #endif
 
-    /* Asks for the cells of a group. With AVX-512 out of the vector, two places at a time: loads
-     * are what a row has most of. Else from where they are listed, by fewer instructions. */
+    /* Asks for the cells of a group, from where they are listed: with AVX-512 two at a time. */
     #if defined(__AVX512VL__)
-    typedef uint64_t quad_twosf __attribute__((vector_size(32)));
-    typedef uint64_t quad_twos __attribute__((vector_size(16)));
-    #define PLACES_ASK(F, table, places, listed) \
-        for (int k = 0; k < QUADS##F / 2; k++) { \
-            const uint64_t two = ((quad_twos##F) places)[k]; \
+    #define PLACES_ASK(F, table, listed) \
+        for (int k = 0; k < QUADS##F; k += 2) { \
+            uint64_t two; \
+            memcpy(&two, (listed) + k, sizeof(two)); \
             skopt_prefetch((const char *) table + (uint32_t) two); \
             skopt_prefetch((const char *) table + (two >> 32)); \
         }
     #else
-    #define PLACES_ASK(F, table, places, listed) \
+    #define PLACES_ASK(F, table, listed) \
         __asm__ ("" : "+m" (*(quad_ids##F *) (listed))); \
         for (int k = 0; k < QUADS##F; k++) \
             skopt_prefetch((const char *) table + (listed)[k]);
@@ -88,10 +86,9 @@ cdef extern from *:
     QUAD_INLINE void places_ask##F( \
             const skopt_ahead *ahead, ptrdiff_t i, const void *table, int shift, \
             quad_ids##F ids) { \
-        const quad_ids##F places = ids << shift; \
         uint32_t *listed = ahead->place + i; \
-        *(quad_ids##F *) listed = places; \
-        PLACES_ASK(F, table, places, listed) \
+        *(quad_ids##F *) listed = ids << shift; \
+        PLACES_ASK(F, table, listed) \
     } \
     /* The same if all of the group's features are among the first `whole`. */ \
     QUAD_INLINE void places_list##F( \
@@ -104,6 +101,15 @@ cdef extern from *:
     QUAD_INLINE ptrdiff_t places_whole##F(const skopt_ahead *ahead) { \
         return (ahead->last_feature - ahead->feature) / QUADS##F * QUADS##F; \
     } \
+    /* What of the row is in no whole group. */ \
+    QUAD_INLINE void places_last##F( \
+            const skopt_ahead *ahead, const void *table, int shift, int32_t empty) { \
+        const ptrdiff_t whole = places_whole##F(ahead); \
+        if (ahead->last_feature - ahead->feature != whole) \
+            places_ask##F(ahead, whole, table, shift, places_some##F( \
+                ahead->feature + whole, \
+                (int32_t) (ahead->last_feature - ahead->feature - whole), empty)); \
+    } \
     /* What groups before the i-th feature have not listed, and entries from a place on. */ \
     QUAD_INLINE void places_rest##F( \
             const skopt_ahead *ahead, ptrdiff_t i, ptrdiff_t entries, const void *table, \
@@ -113,11 +119,7 @@ cdef extern from *:
             skopt_ask_entries(ahead, entries, sizeof(T)); \
         for (; i < whole; i += QUADS##F) \
             places_list##F(ahead, i, whole, table, shift); \
-        if (ahead->last_feature - ahead->feature == whole) \
-            return; \
-        places_ask##F(ahead, whole, table, shift, places_some##F( \
-            ahead->feature + whole, (int32_t) (ahead->last_feature - ahead->feature - whole), \
-            empty)); \
+        places_last##F(ahead, table, shift, empty); \
     } \
     /* Quads there; offset: of the quad in its cell, in numbers. */ \
     QUAD_INLINE void places_load##F( \

@@ -60,9 +60,9 @@ cdef extern from *:
         for (i = 0; i < n; i += QUADS##F, part += PLAIN_PARTS) { \
             if (!PLAIN_ASKS_LATE) \
                 places_list##F(ahead, i, whole, table, PLAIN_SHIFT##F); \
-            a = part[0] * plain_exp2##F(part[2]); \
-            sums += part[1] * a; \
-            part[0] = a; \
+            a = plain_exp2##F(part[2]); \
+            sums += part[1] * part[0] * a; \
+            part[0] *= a; \
         } \
         if (!PLAIN_ASKS_LATE) \
             places_rest##F(ahead, i, entries, table, PLAIN_SHIFT##F, empty); \
@@ -81,14 +81,26 @@ cdef extern from *:
             places_store_two##F(table, places, part[0] - full, now); \
         } \
     } \
+    /* The row's, and what is ahead if PLAIN_ASKS_LATE: the later row's entries while the slope is \
+     * waited for; cells a group at a time, as all at once are more than the first cache takes. */ \
     QUAD_INLINE void plain_backward##F( \
-            T *table, const uint32_t *places, ptrdiff_t n, int adagrad, T now, T gradient, T eta, \
-            T eps, const T *parts) { \
+            T *table, const uint32_t *places, ptrdiff_t n, int32_t empty, int adagrad, T now, \
+            T gradient, T eta, T eps, const T *parts, const skopt_ahead *ahead) { \
         const quad_vector##F *part = (const quad_vector##F *) parts; \
+        const ptrdiff_t whole = PLAIN_ASKS_LATE ? places_whole##F(ahead) : 0; \
         quad_vector##F seen = {0}; \
+        ptrdiff_t i = 0; \
         seen += now; \
-        for (ptrdiff_t i = 0; i < n; i += QUADS##F, part += PLAIN_PARTS) \
+        for (; PLAIN_ASKS_LATE && i < ahead->entries; i += 64) \
+            skopt_ask_entries(ahead, i, sizeof(T)); \
+        if (PLAIN_ASKS_LATE) \
+            places_last##F(ahead, table, PLAIN_SHIFT##F, empty); \
+        for (i = 0; i < n; i += QUADS##F, part += PLAIN_PARTS) { \
+            places_list##F(ahead, i, whole, table, PLAIN_SHIFT##F); \
             plain_step##F(table, places + i, adagrad, seen, gradient, eta, eps, part); \
+        } \
+        for (; i < whole; i += QUADS##F) \
+            places_list##F(ahead, i, whole, table, PLAIN_SHIFT##F); \
     } \
     /* Cells of the d features before the first step, in whole groups; fourth: the L2 penalties, \
      * or adagrad's sums of squares. */ \
@@ -151,9 +163,9 @@ cdef extern from *:
     #define plain_fill(...) ((void) 0)
     #endif
     """
-    # Whether what is ahead is asked for while a step waits for its slope, not between the groups:
-    # where cells come from a second cache that has room for all. Where they come from further
-    # away, asking for all at once is more than can be on its way, and what follows waits for it.
+    # Whether what is ahead is asked for while a step waits for its slope and between the steps of
+    # groups, not on the way to the slope: where cells come from a second cache that has room for
+    # all. From further away they are asked for earlier.
     const bint PLAIN_ASKS_LATE
     float plain_forwardf(
         const float* table, const uint32_t* places, const float* values, Py_ssize_t n,
@@ -164,11 +176,13 @@ cdef extern from *:
         int32_t empty, bint adagrad, double now, double ridge, double eps, double* parts,
         const skopt_ahead* ahead) noexcept nogil
     void plain_backwardf(
-        float* table, const uint32_t* places, Py_ssize_t n, bint adagrad, float now,
-        float gradient, float eta, float eps, const float* parts) noexcept nogil
+        float* table, const uint32_t* places, Py_ssize_t n, int32_t empty, bint adagrad, float now,
+        float gradient, float eta, float eps, const float* parts,
+        const skopt_ahead* ahead) noexcept nogil
     void plain_backward(
-        double* table, const uint32_t* places, Py_ssize_t n, bint adagrad, double now,
-        double gradient, double eta, double eps, const double* parts) noexcept nogil
+        double* table, const uint32_t* places, Py_ssize_t n, int32_t empty, bint adagrad,
+        double now, double gradient, double eta, double eps, const double* parts,
+        const skopt_ahead* ahead) noexcept nogil
     double plain_arraysf(
         float* table, int32_t d, bint adagrad, float now, float ridge, float eps, float* w,
         float* G) noexcept nogil
@@ -204,20 +218,25 @@ cdef inline real forward_plain(
 
 
 cdef inline void backward_plain(
-    real* table, const uint32_t* places, Py_ssize_t n, bint adagrad, real now, real gradient,
-    real eta, real eps, const real* parts,
+    real* table, const uint32_t* places, Py_ssize_t n, int32_t empty, bint adagrad, real now,
+    real gradient, real eta, real eps, const real* parts, const skopt_ahead* ahead,
 ) noexcept nogil:
-    """The step from there, with this derivative of the loss."""
+    """The step from there, with this derivative of the loss. Lists and asks for what is ahead, if
+    PLAIN_ASKS_LATE."""
     if real is float:
         if adagrad:
-            plain_backwardf(table, places, n, True, now, gradient, eta, eps, parts)
+            plain_backwardf(table, places, n, empty, True, now, gradient, eta, eps,
+                            parts, ahead)
         else:
-            plain_backwardf(table, places, n, False, now, gradient, eta, eps, parts)
+            plain_backwardf(table, places, n, empty, False, now, gradient, eta, eps,
+                            parts, ahead)
     else:
         if adagrad:
-            plain_backward(table, places, n, True, now, gradient, eta, eps, parts)
+            plain_backward(table, places, n, empty, True, now, gradient, eta, eps,
+                            parts, ahead)
         else:
-            plain_backward(table, places, n, False, now, gradient, eta, eps, parts)
+            plain_backward(table, places, n, empty, False, now, gradient, eta, eps,
+                            parts, ahead)
 
 
 cdef inline double arrays_plain(

@@ -101,16 +101,31 @@ cdef extern from *:
     #define PLAIN_NEAREST(x) __builtin_convertvector( \
         PLAIN_KEEP(, x, (quad_bits) ((x > -2000) & (x < 2000))) + 2000.5, quad_whole) - 2000
     #endif
+    /* a b + c by the processor's own instruction: plain sums of products are regrouped, to fewer
+     * operations in a longer chain. */
+    #if defined(__FMA__)
+    #define PLAIN_FMAf(a, b, c) (quad_vectorf) _mm256_fmadd_ps( \
+        (__m256) (a), (__m256) ((quad_vectorf) {0} + (b)), (__m256) ((quad_vectorf) {0} + (c)))
+    #define PLAIN_FMA(a, b, c) (quad_vector) _mm256_fmadd_pd( \
+        (__m256d) (a), (__m256d) ((quad_vector) {0} + (b)), (__m256d) ((quad_vector) {0} + (c)))
+    #else
+    #define PLAIN_FMAf(a, b, c) ((a) * (b) + (c))
+    #define PLAIN_FMA(a, b, c) ((a) * (b) + (c))
+    #endif
     /* 2^r for |r| <= 1/2, its even powers and its odd ones over r, by a minimax fit of our own: to
      * 2^-25.9 and 2^-58. */
-    #define PLAIN_EVENf(z) (1 + (z) * (0.24022648f + (z) * (0.009618437f + (z) * 0.00015353362f)))
-    #define PLAIN_ODDf(z) (0.6931472f + (z) * (0.055503324f + (z) * 0.0013398874f))
-    #define PLAIN_EVEN(z) (1 + (z) * (0.2402265069591013 + (z) * (0.009618129107594133 \
-        + (z) * (0.00015403530457096324 + (z) * (1.3215435290244217e-06 \
-        + (z) * 7.07378189480654e-09)))))
-    #define PLAIN_ODD(z) (0.6931471805599453 + (z) * (0.055504108664820084 \
-        + (z) * (0.0013333558146774323 + (z) * (1.5252733493394533e-05 \
-        + (z) * (1.0178199464180507e-07 + (z) * 4.4347872839053243e-10)))))
+    #define PLAIN_EVENf(z) PLAIN_FMAf(z, PLAIN_FMAf(z, PLAIN_FMAf(z, \
+        0.00015353362f, 0.009618437f), 0.24022648f), 1.0f)
+    #define PLAIN_ODDf(z) PLAIN_FMAf(z, PLAIN_FMAf(z, \
+        0.0013398874f, 0.055503324f), 0.6931472f)
+    #define PLAIN_EVEN(z) \
+        PLAIN_FMA(z, PLAIN_FMA(z, PLAIN_FMA(z, PLAIN_FMA(z, PLAIN_FMA(z, 7.07378189480654e-09, \
+        1.3215435290244217e-06), 0.00015403530457096324), 0.009618129107594133), \
+        0.2402265069591013), 1.0)
+    #define PLAIN_ODD(z) \
+        PLAIN_FMA(z, PLAIN_FMA(z, PLAIN_FMA(z, PLAIN_FMA(z, PLAIN_FMA(z, 4.4347872839053243e-10, \
+        1.0178199464180507e-07), 1.5252733493394533e-05), 0.0013333558146774323), \
+        0.055504108664820084), 0.6931471805599453)
     /* The tails of vector_math.pxd in base two. */
     #define PLAIN_TAILf(z) (0.961793026f + (z) * (0.577391807f + (z) * (0.403928859f \
         + (z) * 0.404378809f)))
@@ -144,7 +159,7 @@ cdef extern from *:
     #define PLAIN_FUNCTIONS(T, F) \
     QUAD_INLINE quad_vector##F plain_exp2##F(quad_vector##F x) { \
         quad_vector##F r = PLAIN_REST##F(x), z = r * r; \
-        return PLAIN_POWER##F(r * PLAIN_ODD##F(z) + PLAIN_EVEN##F(z), x, r); \
+        return PLAIN_POWER##F(PLAIN_FMA##F(r, PLAIN_ODD##F(z), PLAIN_EVEN##F(z)), x, r); \
     } \
     QUAD_INLINE quad_vector##F plain_series##F(quad_vector##F s) { \
         quad_vector##F z = s * s; \
