@@ -16,8 +16,9 @@
  *
  * Eight features at a time; what fills up a row's last eight are the cells COLUMNS to COLUMNS + 3,
  * one for each of four rows in turns, whose unit is zero. Cells of the next row (adagrad) or of that
- * after next are asked for while a step waits for its slope, entries of the row ROWS_AHEAD on
- * between the groups. */
+ * after next are asked for between the steps of groups, entries of the row ROWS_AHEAD on between
+ * their loads. (Adagrad is quicker by 4 % on words, and slower by 2 % on columns alike, where all
+ * cells are asked for before the first step.) */
 #if defined __AVX2__ && defined __FMA__
 #include <immintrin.h>
 #include <math.h>
@@ -26,7 +27,7 @@
 #define VECTOR 32 /* some products of 64 bytes now and then lower the clock */
 #include "bounds_loss.h"
 
-#define ROWS_AHEAD 12
+#define ROWS_AHEAD 4
 #define LISTS 4
 #define MOST 4096 /* entries of a row */
 #define WINDOW 512 /* rows */
@@ -177,21 +178,20 @@ INLINE double steps(
             part[groups][0] = w;
             part[groups][1] = unit * (i + 8 <= count ? _mm256_loadu_ps(x + i)
                                       : _mm256_maskload_ps(x + i, mask_of(count - i)));
-            part[groups][2] = adagrad ? seen - now : (seen - now) * fourth;
+            part[groups][2] = (seen - now)
+                * (adagrad ? shrinking(unit, fourth, rate * ridge) : fourth);
             if (adagrad) part[groups][3] = unit, part[groups][4] = fourth;
         }
         for (long k = 0; k < groups; k++) {
-            vec missed = part[k][2];
-            if (adagrad) missed *= shrinking(part[k][3], part[k][4], rate * ridge);
-            part[k][0] *= power_of_two(missed);
+            part[k][0] *= power_of_two(part[k][2]);
             sum += part[k][1] * part[k][0];
         }
         const float label = y[order[s]], z = sum_of(sum) + (told ? intercept[0] : 0);
         const float gradient = sigmoid(z) - label;
-        for (i = 0; i < coming; i += 8) list(next, coming, i, table, empty, to);
         const vec all = ALL(adagrad ? gradient : rate * gradient);
         for (long k = 0; k < groups; k++) {
             const uint32_t* at = row + 8 * k;
+            if (8 * k < coming) list(next, coming, 8 * k, table, empty, to);
             const vec g = all * part[k][1];
             if (adagrad) {
                 vec r = grown(part[k][4], part[k][4] * part[k][1] * all);
@@ -208,6 +208,7 @@ INLINE double steps(
                 STORE_TWO(6, _mm256_extractf128_ps(high, 1));
             }
         }
+        for (i = 8 * groups; i < coming; i += 8) list(next, coming, i, table, empty, to);
         if (!told) continue;
         told[s % AT_ONCE] = z, labels[s % AT_ONCE] = label;
         if (adagrad) intercept[1] += gradient * gradient;
