@@ -39,20 +39,21 @@ def fit_all(n, d, dtype):
     MLPClassifier((5,), batch_size=3, max_iter=2).fit(X, y).predict(X)
 
 
-def fit_csr(entries, dtype):
+def fit_csr(lengths, dtype, **params):
     """Rows of so many entries, each in columns of its own, one by one and in batches."""
-    rng, n = np.random.default_rng(entries), 7
+    starts = np.append(0, np.cumsum(lengths)).astype(np.int32)
+    rng, n, entries = np.random.default_rng(0), len(lengths), int(starts[-1])
     X = sparse.csr_matrix(
         (
-            before_a_wall(rng.standard_normal(n * entries).astype(dtype)),
-            before_a_wall(np.arange(n * entries, dtype=np.int32)),
-            entries * np.arange(n + 1, dtype=np.int32),
+            before_a_wall(rng.standard_normal(entries).astype(dtype)),
+            before_a_wall(np.arange(entries, dtype=np.int32)),
+            starts,
         ),
-        shape=(n, n * entries),
+        shape=(n, entries),
     )
     for solver in ("sgd", "adagrad", "adam"):
         for batch_size in (1, 2):
-            model = LogisticRegression(solver=solver, batch_size=batch_size, max_iter=2)
+            model = LogisticRegression(solver=solver, batch_size=batch_size, max_iter=2, **params)
             model.fit(X, np.arange(n) % 2).predict(X)
 
 
@@ -62,7 +63,9 @@ def main():
     warnings.simplefilter("ignore")
     for dtype in (np.float32, np.float64):
         for entries in (*range(1, 20), 31, 32, 33):
-            fit_csr(entries, dtype)
+            fit_csr([entries] * 7, dtype)
+        for lengths in ((9, 33), (33, 9), (33, 16), (16, 8, 0), (33, 9, 0, 17, 1, 0, 3)):
+            fit_csr(lengths, dtype, shuffle=False)
         for n, d in ((2, 1), (3, 5), (5, 16), (9, 20), (4, 100), (14, 33)):
             fit_all(n, d, dtype)
     print("done")

@@ -129,6 +129,26 @@ def test_dense_is_csr_in_single_precision(solver, batch_size):
         )
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("solver", ["sgd", "adagrad", "adam"])
+def test_dense_is_csr_for_rows_of_any_length_one_by_one(solver, dtype, backwards):
+    """Empty ones, whole groups of features and parts of one, before longer and shorter rows."""
+    lengths = 4 * [0, 40, 0, 0, 3, 17, 8, 16, 1, 0, 33, 9]
+    rng = np.random.default_rng(0)
+    X = np.zeros((len(lengths), 64), dtype)
+    for row, length in zip(X, lengths[::-1] if backwards else lengths, strict=True):
+        row[rng.choice(64, length, replace=False)] = rng.standard_normal(length)
+    y = (X.sum(axis=1) + rng.standard_normal(len(X)) > 0).astype(int)
+    est = model("binary", solver, batch_size=1, shuffle=False, alpha=0.01)
+    dense, csr = fit(clone(est), X, y), fit(clone(est), sparse.csr_matrix(X), y)
+    size = np.linalg.norm(dense.coef_)
+    bound = 1e-2 if solver == "adam" else 1e-9 if dtype == np.float64 else 1e-5
+    assert size > 0.05 and csr.coef_.dtype == dtype
+    assert np.linalg.norm(csr.coef_ - dense.coef_) <= bound * size
+    assert np.abs(csr.intercept_ - dense.intercept_).max() <= bound * size
+
+
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
 @pytest.mark.parametrize("solver", EXACT + MOVING)
 def test_feature_that_has_gone_for_hundreds_of_steps_keeps_shrinking(solver, l1_ratio):

@@ -31,10 +31,11 @@ cdef enum:
     QUADS_MOST = 3
     MOST_STEPS = 1 << 24        # the number of steps is exact in single precision
     CELLS_AHEAD = 2             # the row whose cells are asked for, at most
-    # What is asked for so many entries ahead is there in time; much earlier, it would push out of
-    # the first cache what is needed before, and be pushed out itself.
-    ENTRIES_ASKED = 200
-    LEAST_ROWS_AHEAD = 4
+    # Entries of a later row are there in time if they are asked for so many entries before, or so
+    # many rows, if these are long; much earlier, they would push out of the first cache what is
+    # needed before, and be pushed out themselves.
+    ENTRIES_BEFORE = 200
+    ROWS_BEFORE = 4
     # Of places, and cells that fill up vectors: more than CELLS_AHEAD, a power of two. A row loads
     # what the row so many before it has stored.
     LISTS = 4
@@ -53,7 +54,7 @@ cdef struct Cells:
     int shift                   # a cell takes 1 << shift bytes
     uint32_t* places            # LISTS of so many, of rows one after the other: see places.pxd
     Py_ssize_t most
-    Py_ssize_t rows_ahead       # the row whose entries are asked for
+    Py_ssize_t rows_ahead       # how many rows on entries are asked for
     double log_ratio, log_decay_1, log_decay_2      # to base 2
     bint ratio_is_decays        # that of the moments' decays, the second's by its root
     void* columns[QUADS_MOST * QUAD]    # where the numbers of a cell go
@@ -189,8 +190,8 @@ cdef inline void look_ahead(
 
 cdef inline Py_ssize_t rows_asked(const Rows* rows) noexcept nogil:
     """How many rows on entries are asked for."""
-    cdef int64_t most = ROWS_AHEAD, least = LEAST_ROWS_AHEAD
-    return max(least, min(most, ENTRIES_ASKED * rows.n // max(rows.indptr[rows.n], 1)))
+    cdef int64_t most = ROWS_AHEAD, least = ROWS_BEFORE, before = ENTRIES_BEFORE
+    return <Py_ssize_t> max(least, min(most, before * rows.n // max(rows.indptr[rows.n], 1)))
 
 
 cdef inline char* in_line(void* address) noexcept nogil:

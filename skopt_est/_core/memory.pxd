@@ -13,7 +13,7 @@ cdef extern from *:
         const int32_t *feature, *last_feature;
         uint32_t *place;        /* where they are listed: see places.pxd */
         const char *index, *value;      /* of the first entry */
-        ptrdiff_t entries;              /* in bytes of indices, with what to end lines takes */
+        ptrdiff_t entries;              /* in bytes of indices, and a line for the last ones */
     } skopt_ahead;
 
     #if defined(__GNUC__)

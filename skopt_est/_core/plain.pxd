@@ -60,9 +60,9 @@ cdef extern from *:
         for (i = 0; i < n; i += QUADS##F, part += PLAIN_PARTS) { \
             if (!PLAIN_ASKS_LATE) \
                 places_list##F(ahead, i, whole, table, PLAIN_SHIFT##F); \
-            a = plain_exp2##F(part[2]); \
-            sums += part[1] * part[0] * a; \
-            part[0] *= a; \
+            a = part[0] * plain_exp2##F(part[2]); \
+            sums += part[1] * a; \
+            part[0] = a; \
         } \
         if (!PLAIN_ASKS_LATE) \
             places_rest##F(ahead, i, entries, table, PLAIN_SHIFT##F, empty); \
@@ -82,7 +82,7 @@ cdef extern from *:
         } \
     } \
     /* The row's, and what is ahead if PLAIN_ASKS_LATE: the later row's entries while the slope is \
-     * waited for; cells a group at a time, as all at once are more than the first cache takes. */ \
+     * waited for; cells a group at a time, as so many lines at once would be waited for. */ \
     QUAD_INLINE void plain_backward##F( \
             T *table, const uint32_t *places, ptrdiff_t n, int32_t empty, int adagrad, T now, \
             T gradient, T eta, T eps, const T *parts, const skopt_ahead *ahead) { \
@@ -164,8 +164,8 @@ cdef extern from *:
     #endif
     """
     # Whether what is ahead is asked for while a step waits for its slope and between the steps of
-    # groups, not on the way to the slope: where cells come from a second cache that has room for
-    # all. From further away they are asked for earlier.
+    # groups, not on the way to the slope: with AVX-512, which stands for a second cache that has
+    # room for all cells.
     const bint PLAIN_ASKS_LATE
     float plain_forwardf(
         const float* table, const uint32_t* places, const float* values, Py_ssize_t n,
@@ -225,18 +225,18 @@ cdef inline void backward_plain(
     PLAIN_ASKS_LATE."""
     if real is float:
         if adagrad:
-            plain_backwardf(table, places, n, empty, True, now, gradient, eta, eps,
-                            parts, ahead)
+            plain_backwardf(table, places, n, empty, True, now, gradient, eta, eps, parts,
+                            ahead)
         else:
-            plain_backwardf(table, places, n, empty, False, now, gradient, eta, eps,
-                            parts, ahead)
+            plain_backwardf(table, places, n, empty, False, now, gradient, eta, eps, parts,
+                            ahead)
     else:
         if adagrad:
-            plain_backward(table, places, n, empty, True, now, gradient, eta, eps,
-                            parts, ahead)
+            plain_backward(table, places, n, empty, True, now, gradient, eta, eps, parts,
+                           ahead)
         else:
-            plain_backward(table, places, n, empty, False, now, gradient, eta, eps,
-                            parts, ahead)
+            plain_backward(table, places, n, empty, False, now, gradient, eta, eps, parts,
+                           ahead)
 
 
 cdef inline double arrays_plain(

@@ -60,8 +60,8 @@ cdef extern from *:
      * rounding: one of second order would leave r too small, and a root alone, which near 1 has \
      * half the digits of its inverse, would lose small gradients; both add up. */ \
     QUAD_INLINE quad_vector##F sums_over_root##F(quad_vector##F r, quad_vector##F x) { \
-        const quad_vector##F y = sums_estimate##F(x), h = 1 - x * y * y, near = r * y; \
-        return near + near * h * ((T) 0.5 + (T) 0.375 * h); \
+        const quad_vector##F y = sums_estimate##F(x), h = 1 - x * y * y; \
+        return r * (y + y * h * ((T) 0.5 + (T) 0.375 * h)); \
     } \
     /* r with this gradient g = x slope, too, and the length of the step. */ \
     QUAD_INLINE quad_vector##F sums_grown##F( \
