@@ -184,8 +184,8 @@ cdef class Scratch:
         double tail, bint resumes,
     ) except -1:
         """Room for so many bytes in `cells`; whether they are there, as the call before left them
-        whose numbers were the same. Adam's `tail` stays the
-        same once all its steps are alike."""
+        whose numbers were the same. Adam's `tail` stays the same
+        once all its steps are alike."""
         cdef list made_for = [model, data, n_bytes, plain, plain_adam, rate, tail]
         cdef bint there = resumes and made_for == self.cells_for
         self.cells_for = made_for
